@@ -1,0 +1,7 @@
+"""`python -m domination`."""
+
+import sys
+
+from domination.cli import main
+
+sys.exit(main())

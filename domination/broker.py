@@ -1,0 +1,214 @@
+"""What the ends and the commands ask of a Kafka cluster: configurations, topics, error meanings."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AclOperation, AdminClient, ConfigResource, NewTopic, ResourceType
+
+from domination.errors import DominationError, Exit
+from domination.log import librdkafka
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from domination.settings import Settings
+
+DEFAULT_SIZE_LIMIT: Final = 1_000_000
+"""Largest record in bytes where the broker does not tell its limit: librdkafka's own default."""
+
+LARGEST_SIZE_LIMIT: Final = 1_000_000_000
+"""The largest that librdkafka can be told."""
+
+# Kafka checks whole batches; this much of a topic's limit is left to a batch's header.
+_BATCH_HEADER: Final = 128
+
+FENCED: Final = frozenset(
+    {
+        KafkaError._FENCED,
+        KafkaError.PRODUCER_FENCED,
+        KafkaError.INVALID_PRODUCER_EPOCH,
+        KafkaError.FENCED_INSTANCE_ID,
+    }
+)
+_REFUSED: Final = frozenset(
+    {
+        KafkaError._AUTHENTICATION,
+        KafkaError._SSL,
+        KafkaError.SASL_AUTHENTICATION_FAILED,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    }
+)
+_MISSING: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC})
+_WRONG: Final = frozenset(
+    {
+        KafkaError._INVALID_ARG,
+        KafkaError._UNSUPPORTED_FEATURE,
+        KafkaError.INVALID_TRANSACTION_TIMEOUT,
+        KafkaError.INVALID_SESSION_TIMEOUT,
+        KafkaError.INCONSISTENT_GROUP_PROTOCOL,
+        KafkaError.TOPIC_EXCEPTION,
+        KafkaError.POLICY_VIOLATION,
+        KafkaError.INVALID_REPLICATION_FACTOR,
+        KafkaError.INVALID_PARTITIONS,
+    }
+)
+
+
+def client_config(settings: Settings, own: Mapping[str, object]) -> dict[str, Any]:
+    """Lay a client's own properties over the shared ones, and those of the settings over both."""
+    return {
+        "bootstrap.servers": settings.bootstrap_servers,
+        "client.id": "domination",
+        "reconnect.backoff.max.ms": 1000,
+        # Added partitions are found within ten seconds instead of five minutes.
+        "topic.metadata.refresh.interval.ms": 10_000,
+        # Java's partitioner, so that a key has one partition whoever writes it.
+        "partitioner": "murmur2_random",
+        **own,
+        **settings.kafka,
+    }
+
+
+def expected(error: KafkaError, doing: str) -> DominationError | None:
+    """Give the end that an error means for good, or None if trying again may help."""
+    code = error.code()
+    if code in FENCED:
+        what = "another worker has this instance's identity (transactional.id or group.instance.id)"
+        return DominationError(
+            Exit.TEMPORARY,
+            f"fenced while {doing}: {what}, or this one was frozen for too long; start it again",
+        )
+    if code in _REFUSED:
+        advice = "check the user, password and rights in DOMINATION_KAFKA_… and the broker's ACLs"
+        return DominationError(Exit.REFUSED, f"refused while {doing}: {error.str()}; {advice}")
+    if code in _MISSING:
+        return DominationError(
+            Exit.SETTING, f"a topic is missing while {doing}: make it with 'domination topics'"
+        )
+    if code in _WRONG:
+        return DominationError(Exit.SETTING, f"while {doing}: {error.str()}; check DOMINATION_…")
+    return None
+
+
+def no_broker(settings: Settings, error: KafkaError | str) -> DominationError:
+    """Say that no broker could be reached."""
+    text = error if isinstance(error, str) else error.str()
+    return DominationError(
+        Exit.UNAVAILABLE,
+        f"no broker at {settings.bootstrap_servers} ({text}); start Kafka or set "
+        "DOMINATION_KAFKA_BOOTSTRAP_SERVERS",
+    )
+
+
+@contextmanager
+def told(settings: Settings, doing: str) -> Iterator[None]:
+    """Turn what Kafka answers within into an expected end."""
+    try:
+        yield
+    except KafkaException as exception:
+        error = exception.args[0]
+        raise expected(error, doing) or no_broker(settings, error) from exception
+
+
+class Admin:
+    """What the commands ask once, each answer within `timeout` seconds."""
+
+    def __init__(self, settings: Settings, timeout: float = 5.0) -> None:
+        self._settings = settings
+        self._timeout = timeout
+        self._refusals: list[KafkaError] = []
+        config = client_config(settings, {"error_cb": self._heard})
+        with told(settings, "reading the settings"):
+            self._client = AdminClient(config, logger=librdkafka)
+
+    def _heard(self, error: KafkaError) -> None:
+        if error.code() in _REFUSED:
+            self._refusals.append(error)
+
+    def partitions(self, topics: Iterable[str]) -> dict[str, int]:
+        """Count each topic's partitions; a missing topic has none."""
+        return {topic: self._partitions(topic) for topic in topics}
+
+    def _partitions(self, topic: str) -> int:
+        with self._asking("asking for the topics"):
+            metadata = self._client.list_topics(topic, timeout=self._timeout).topics[topic]
+        if metadata.error is None:
+            return len(metadata.partitions)
+        if metadata.error.code() in _MISSING:
+            return 0
+        raise expected(metadata.error, f"looking at topic {topic}") or no_broker(
+            self._settings, metadata.error
+        )
+
+    def create(self, topic: str, partitions: int, replication: int) -> bool:
+        """Make a topic; False where another was quicker."""
+        new = NewTopic(topic, partitions, replication)
+        future = self._client.create_topics([new], operation_timeout=self._timeout)[topic]
+        try:
+            with self._asking(f"making topic {topic}"):
+                future.result(timeout=self._timeout)
+        except DominationError as error:
+            cause = error.__cause__
+            if isinstance(cause, KafkaException) and (
+                cause.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS
+            ):
+                return False
+            raise
+        return True
+
+    def topic_operations(self, topic: str) -> set[AclOperation]:
+        """Ask what this user may do with a topic."""
+        futures = self._client.describe_topics(
+            TopicCollection([topic]), include_authorized_operations=True,
+            request_timeout=self._timeout,
+        )
+        with self._asking(f"looking at topic {topic}"):
+            return set(futures[topic].result().authorized_operations or ())
+
+    def group_operations(self, group: str) -> set[AclOperation]:
+        """Ask what this user may do with a consumer group."""
+        futures = self._client.describe_consumer_groups(
+            [group], include_authorized_operations=True, request_timeout=self._timeout
+        )
+        with self._asking(f"looking at group {group}"):
+            return set(futures[group].result().authorized_operations or ())
+
+    def size_limits(self, topics: Iterable[str]) -> dict[str, int]:
+        """Read the largest record in bytes that each topic takes; empty where it is not told.
+
+        Asking needs the right to describe the topics' configurations; a mock broker has none.
+        """
+        resources = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
+        asked = self._client.describe_configs(resources, request_timeout=self._timeout)
+        try:
+            return {
+                resource.name: int(future.result()["max.message.bytes"].value) - _BATCH_HEADER
+                for resource, future in asked.items()
+            }
+        except KafkaException:
+            return {}
+
+    @contextmanager
+    def _asking(self, doing: str) -> Iterator[None]:
+        try:
+            with told(self._settings, doing):
+                yield
+        except DominationError as error:
+            if error.exit_code is Exit.UNAVAILABLE and self._refusals:
+                raise expected(self._refusals[0], doing) from error  # type: ignore[misc]
+            raise
+
+
+def require_topics(found: Mapping[str, int]) -> None:
+    """End with 78 where topics are missing, and say how to make them."""
+    missing = [topic for topic, partitions in found.items() if not partitions]
+    if missing:
+        raise DominationError(
+            Exit.SETTING, f"no topic {' and no topic '.join(missing)}: make it with 'domination topics'"
+        )

@@ -1,0 +1,184 @@
+"""The command line: one thin function a command. What takes long to import waits for its command."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from domination import __version__
+from domination.errors import DominationError, Exit
+from domination.settings import LOG_FORMATS, LOG_LEVELS, from_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; an expected error is one line on stderr and its exit code."""
+    try:
+        return int(cli.main(arguments, prog_name="domination", standalone_mode=False) or Exit.OK)
+    except DominationError as error:
+        click.echo(f"domination: {error}", err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return 130
+
+
+def _print_version(context: click.Context, _parameter: click.Parameter, asked: bool) -> None:  # noqa: FBT001
+    if not asked:
+        return
+    from importlib.metadata import version  # noqa: PLC0415
+
+    import confluent_kafka  # noqa: PLC0415
+
+    click.echo(
+        f"domination {__version__} (bytewax {version('bytewax')}, "
+        f"confluent-kafka {version('confluent-kafka')}, "
+        f"librdkafka {confluent_kafka.libversion()[0]}, Python {sys.version.split()[0]})"
+    )
+    context.exit()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version,
+    help="Show the versions of domination, bytewax and librdkafka, and exit.",
+)
+def cli() -> None:
+    """Judge humans as they are rated: from the topic dominate to the topic shadow, exactly once.
+
+    Every setting is an environment variable; 'domination config' lists them with their values.
+
+    Exit codes: 0 ended cleanly, 1 bug, 2 usage, 69 no broker, 75 fenced (start it again), 77 refused
+    (password or rights), 78 wrong setting or missing topic, 130 and 143 second signal.
+    """
+
+
+@cli.command()
+@click.option(
+    "-l", "--log-level", type=click.Choice(LOG_LEVELS), help="[env: DOMINATION_LOG_LEVEL; info]"
+)
+@click.option(
+    "--log-format", type=click.Choice(LOG_FORMATS), help="[env: DOMINATION_LOG_FORMAT; text]"
+)
+@click.option(
+    "-w", "--workers", type=click.IntRange(min=1), default=1, show_default=True,
+    help="Workers of this process; each is a member of the group.",
+)
+@click.option(
+    "-i", "--process-id", type=click.IntRange(min=0), help="This process's place in a Bytewax cluster."
+)
+@click.option("-a", "--addresses", help="host:port of every process of the cluster, separated by ';'.")
+def worker(
+    log_level: str | None,
+    log_format: str | None,
+    workers: int,
+    process_id: int | None,
+    addresses: str | None,
+) -> int:
+    """Turn ratings into shadows until SIGTERM or Ctrl-C.
+
+    The same program as 'python -m bytewax.run dataflows.dominate:flow'. Start as many as there are
+    partitions, on any host: they share the topic out among themselves.
+    """
+    if (process_id is None) != (addresses is None):
+        raise click.UsageError("--process-id and --addresses belong together.")
+    settings = from_environment(log_level=log_level, log_format=log_format)
+    from domination.worker import run  # noqa: PLC0415
+
+    return run(settings, workers, process_id, addresses.split(";") if addresses else None)
+
+
+@cli.command()
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Ratings a second; as fast as it goes.")
+@click.option("--count", type=click.IntRange(min=0), help="How many; without end.")
+@click.option("--seed", type=int, help="The same seed gives the same humans.")
+def produce(rate: float | None, count: int | None, seed: int | None) -> int:
+    """Send HumanRatings to the topic dominate until --count, SIGTERM or Ctrl-C.
+
+    Ratings are 0 to 100, unique ids are UUIDs; every delivery is confirmed.
+    """
+    settings = from_environment()
+    from domination import log  # noqa: PLC0415
+    from domination.broker import Admin, require_topics  # noqa: PLC0415
+    from domination.humans import HumanProducer, human_ratings  # noqa: PLC0415
+    from domination.lifecycle import Lifecycle  # noqa: PLC0415
+
+    log.configure(settings)
+    require_topics(Admin(settings).partitions([settings.input_topic]))
+    lifecycle = Lifecycle()
+    lifecycle.stop_on_signals()
+    producer = HumanProducer(settings)
+    sends = producer.send(
+        islice(human_ratings(seed), count), rate, going=lambda: not lifecycle.stopping
+    )
+    shown: Any = nullcontext()
+    if sys.stderr.isatty():
+        shown = click.progressbar(length=count, label="ratings", file=sys.stderr, show_pos=True)
+    with shown as bar:
+        for sent in sends:
+            if bar and sent:
+                bar.update(sent)
+    producer.finish()
+    click.echo(f"{producer.confirmed} ratings in {settings.input_topic}, every delivery confirmed")
+    return Exit.OK
+
+
+@cli.command()
+@click.option("--partitions", type=click.IntRange(min=1), default=12, show_default=True)
+@click.option("--replication-factor", type=click.IntRange(min=1), default=1, show_default=True)
+def topics(partitions: int, replication_factor: int) -> None:
+    """Make the three topics; one that exists is left as it is."""
+    settings = from_environment()
+    from domination import log  # noqa: PLC0415
+    from domination.broker import Admin  # noqa: PLC0415
+
+    log.configure(settings)
+    admin = Admin(settings)
+    for topic, found in admin.partitions(settings.topics).items():
+        made = not found and admin.create(topic, partitions, replication_factor)
+        what = f"made, {partitions} partitions" if made else "exists, left as it is"
+        click.echo(f"{topic}: {what}" + (f", {found} partitions" if found else ""))
+
+
+@cli.command()
+def check() -> int:
+    """See whether a worker could run: broker, topics, rights; say how to mend what is missing."""
+    settings = from_environment(log_level="error")
+    from domination import log  # noqa: PLC0415
+    from domination.check import findings  # noqa: PLC0415
+
+    log.configure(settings)
+    code = Exit.OK
+    for what, error in findings(settings):
+        click.echo(f"{'FAIL' if error else 'ok  '} {what}" + (f": {error}" if error else ""))
+        if error and code is Exit.OK:
+            code = error.exit_code
+    return code
+
+
+@cli.command(context_settings={"ignore_unknown_options": True})
+@click.argument("ratings", type=int, nargs=-1, required=True, metavar="RATING...")
+def judge(ratings: tuple[int, ...]) -> None:
+    """Say what humans with these ratings are; no broker needed."""
+    from domination.shadow import judge_all  # noqa: PLC0415
+
+    for rating, shadow in zip(ratings, judge_all(ratings), strict=True):
+        click.echo(f"{rating} {shadow.label}")
+
+
+@cli.command()
+def config() -> None:
+    """Show the settings in force, one NAME=value a line; secrets are hidden.
+
+    Any librdkafka property is a setting too: sasl.password is DOMINATION_KAFKA_SASL_PASSWORD.
+    """
+    for name, value in from_environment().shown():
+        click.echo(f"{name}={value}")

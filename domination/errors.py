@@ -1,0 +1,45 @@
+"""Expected ends: what stopped the program, in one line, with an exit code that means it."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Exit(IntEnum):
+    """The exit codes, from sysexits.h where it has one."""
+
+    OK = 0
+    BUG = 1
+    USAGE = 2
+    UNAVAILABLE = 69
+    """No broker."""
+    TEMPORARY = 75
+    """Fenced or evicted: start the worker again."""
+    REFUSED = 77
+    """Authentication or rights."""
+    SETTING = 78
+    """A wrong setting, or something that should be there is not."""
+
+
+class DominationError(Exception):
+    """An expected end: one line that says what happened and what to do."""
+
+    def __init__(self, exit_code: Exit, message: str) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+@contextmanager
+def exit_on_error() -> Iterator[None]:
+    """Turn an expected end within into one line on stderr and its exit code."""
+    try:
+        yield
+    except DominationError as error:
+        print(f"domination: {error}", file=sys.stderr)  # noqa: T201 - the log may not be set up
+        sys.exit(error.exit_code)

@@ -1,0 +1,41 @@
+"""The graph: ratings in, shadows out. No broker, no environment; its ends are arguments."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+
+from domination import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bytewax.inputs import Source
+    from bytewax.outputs import Sink
+
+
+def utc_now() -> datetime:
+    """Tell the time that shadows are stamped with."""
+    return datetime.now(timezone.utc)
+
+
+def dominate(
+    source: Source[wire.Records],
+    sink: Sink[wire.Written],
+    clock: Callable[[], datetime] = utc_now,
+) -> Dataflow:
+    """Make the dataflow between two ends. Its item is a batch: the records of one poll.
+
+    Each step keeps the batch whole, with the rejects beside the good records, since the commit rule
+    counts batches and every input record has to leave exactly one output record.
+    """
+    flow = Dataflow("domination")
+    records = op.input("records", flow, source)
+    ratings = op.map("read", records, wire.read)
+    shadows = op.map("judge", ratings, wire.judge)
+    written = op.map("write", shadows, lambda batch: wire.write(batch, clock()))
+    op.output("shadows", written, sink)
+    return flow

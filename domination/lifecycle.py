@@ -1,0 +1,93 @@
+"""How a worker process ends: on a signal, or because of a failure, and with what exit code."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+from domination.errors import DominationError, Exit
+from domination.log import logger
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+
+class Lifecycle:
+    """Shared by all workers of a process: whether to go on, and what to answer at the end.
+
+    A failure never leaves a source or a sink as an exception: Bytewax would turn it into a panic
+    without its message. It is noted here, and every source then ends as at the end of its input.
+    """
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self.exit_code = Exit.OK
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the workers have to drain and end."""
+        return self._stop.is_set()
+
+    def stop(self) -> None:
+        """Ask every worker to drain, commit, leave the group and end."""
+        self._stop.set()
+
+    def pause(self, seconds: float) -> None:
+        """Wait before a call is tried again, or until the end."""
+        self._stop.wait(seconds)
+
+    def fail(self, error: Exception) -> None:
+        """Log why the process ends, take its exit code and stop; the first failure wins."""
+        with self._lock:
+            if self.exit_code is Exit.OK:
+                if isinstance(error, DominationError):
+                    self.exit_code = error.exit_code
+                    logger.error("%s", error)
+                else:
+                    self.exit_code = Exit.BUG
+                    logger.error("bug: %s", type(error).__name__, exc_info=error)
+        self.stop()
+
+    def stop_on_signals(self) -> None:
+        """Let SIGTERM and SIGINT stop the workers, and a second one end the process at once.
+
+        The signals are read from a pipe by a thread of their own: the main thread may be deep in
+        a call of librdkafka, where no Python handler runs. Call it on the main thread.
+        """
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _noted)
+        threading.Thread(
+            target=self._watch, args=(reader,), name="domination-signals", daemon=True
+        ).start()
+
+    def exit_with_code(self) -> None:
+        """Let the interpreter exit with this life's code although its main is not ours.
+
+        `python -m bytewax.run` knows no exit code of a dataflow that ended in good order.
+        """
+        atexit.register(self._exit)
+
+    def _watch(self, reader: int) -> None:
+        while True:
+            for number in os.read(reader, 16):
+                if self.stopping:
+                    os._exit(128 + number)
+                logger.info("%s: draining; again to end at once", signal.Signals(number).name)
+                self.stop()
+
+    def _exit(self) -> None:
+        if self.exit_code is not Exit.OK:
+            logging.shutdown()
+            os._exit(self.exit_code)
+
+
+def _noted(_number: int, _frame: FrameType | None) -> None:
+    """Take the place of the default action; the wake-up pipe has the signal already."""

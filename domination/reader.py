@@ -1,0 +1,185 @@
+"""The consuming end of a session: a static member of the consumer group."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+
+from domination import broker
+from domination.errors import DominationError, Exit
+from domination.log import librdkafka
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Mapping
+
+    from domination.settings import Settings
+
+BATCH_RECORDS: Final = 3000
+"""Most records of one poll: with fewer each costs more, with more the cache is missed."""
+
+_CONFIG: Final = {
+    "auto.offset.reset": "error",
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "isolation.level": "read_committed",
+    "partition.assignment.strategy": "cooperative-sticky",
+    "session.timeout.ms": 10_000,
+    "heartbeat.interval.ms": 1_000,
+    # The default sleeps a second whenever the queue is full.
+    "fetch.queue.backoff.ms": 10,
+    # Enough to read ahead, little enough to keep the memory flat over any backlog.
+    "queued.min.messages": 20_000,
+    "queued.max.messages.kbytes": 16_384,
+}
+
+
+class Reader:
+    """Reads the input topic as one member of the group.
+
+    `changes` is called before partitions come or go, on the thread that polls, with whether they
+    may still be committed; after it the consumer stands nowhere until `rewind`.
+    """
+
+    def __init__(
+        self, settings: Settings, instance: str, changes: Callable[[bool], None], log: logging.Logger
+    ) -> None:
+        config = broker.client_config(settings, _CONFIG) | {
+            "group.id": settings.group,
+            "group.instance.id": instance,
+            "error_cb": self._note,
+        }
+        self._changes = changes
+        self._log = log
+        self._failures: list[Exception] = []
+        self._topic = settings.input_topic
+        self._cooperative = (
+            "cooperative" in config["partition.assignment.strategy"]
+            or config.get("group.protocol") == "consumer"
+        )
+        if config.get("group.protocol") == "consumer":
+            for classic in ("partition.assignment.strategy", "session.timeout.ms", "heartbeat.interval.ms"):
+                config.pop(classic)
+        with broker.told(settings, "reading the settings"):
+            self._consumer = Consumer(config, logger=librdkafka)
+
+    def subscribe(self) -> None:
+        """Join the group."""
+        self._consumer.subscribe(
+            [self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
+        )
+
+    def poll(self, wait: float) -> list[Message]:
+        """Take what has arrived, at most a batch, waiting up to `wait` seconds for the first.
+
+        Runs `changes` where the group asks for it; raises what it raised, and errors of the group
+        that have an exit code.
+        """
+        first = self._consumer.poll(wait)
+        messages = [] if first is None else [first, *self._consumer.consume(BATCH_RECORDS - 1, 0)]
+        if any(map(Message.error, messages)):
+            for message in messages:
+                if error := message.error():
+                    self._refuse(error, message)
+            messages = [message for message in messages if message.error() is None]
+        if self._failures:
+            raise self._failures.pop(0)
+        return messages
+
+    def rewind(self, timeout: float) -> None:
+        """Go to the committed offsets of the assignment; to the beginning where there is none.
+
+        The broker answers only once no transaction holds offsets of these partitions back.
+        """
+        assignment = self._consumer.assignment()
+        if not assignment:
+            return
+        for partition in self._consumer.committed(assignment, timeout=timeout):
+            if partition.error:
+                raise KafkaException(partition.error)
+            if partition.offset < 0:
+                partition.offset = OFFSET_BEGINNING
+            self._consumer.seek(partition)
+
+    def position(self, offsets: Mapping[int, int]) -> tuple[list[TopicPartition], Any]:
+        """Give offsets and the membership they are valid for, as a transaction wants them."""
+        positions = [TopicPartition(self._topic, *item) for item in offsets.items()]
+        return positions, self._consumer.consumer_group_metadata()
+
+    def answers(self, timeout: float) -> bool:
+        """Ask the broker for a sign of life."""
+        try:
+            self._consumer.list_topics(self._topic, timeout=timeout)
+        except KafkaException:
+            return False
+        return True
+
+    def leave(self, timeout: float) -> None:
+        """Leave the group and close.
+
+        A static member that only closes keeps its partitions until its session times out; one
+        that unsubscribes gives them up at once.
+        """
+        self._consumer.unsubscribe()
+        deadline = time.monotonic() + timeout
+        while self._consumer.assignment() and time.monotonic() < deadline:
+            self._consumer.poll(0.05)
+        self._consumer.close()
+
+    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._guard(commit=True)
+        # Where to read on is for `rewind` to say; nothing is read before it.
+        for partition in partitions:
+            partition.offset = OFFSET_END
+        if self._cooperative:
+            consumer.incremental_assign(partitions)
+        else:
+            consumer.assign(partitions)
+        self._tell("assigned", partitions)
+
+    def _revoked(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._guard(commit=True)
+        self._tell("revoked", partitions)
+
+    def _lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._guard(commit=False)
+        self._tell("lost", partitions)
+
+    def _guard(self, *, commit: bool) -> None:
+        # An exception would leave librdkafka's call with messages half taken.
+        try:
+            self._changes(commit)
+        except Exception as error:  # noqa: BLE001 - raised again by poll
+            self._failures.append(error)
+
+    def _tell(self, what: str, partitions: list[TopicPartition]) -> None:
+        numbers = sorted(partition.partition for partition in partitions)
+        self._log.info("%s %s %s", what, self._topic, numbers or "nothing")
+
+    def _note(self, error: KafkaError) -> None:
+        """Hear of an error of the client as a whole, on the thread that polls."""
+        end = broker.expected(error, f"reading {self._topic}")
+        if end and end.exit_code is not Exit.SETTING:
+            self._failures.append(end)
+
+    def _refuse(self, error: KafkaError, message: Message) -> None:
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            place = f"{message.topic()} [{message.partition()}] at offset {message.offset()}"
+            raise DominationError(
+                Exit.SETTING,
+                f"the next record of {place} is gone (retention, or the topic was made again); "
+                f"choose where to go on with kafka-consumer-groups --reset-offsets",
+            )
+        if end := broker.expected(error, f"reading {self._topic}"):
+            raise end
+        self._log.warning("reading %s: %s", self._topic, error.str())

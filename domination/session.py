@@ -1,0 +1,302 @@
+"""One worker's membership and transactions, driven by the commit rule.
+
+The numbers in the comments are those of the rules in `transaction.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from confluent_kafka import KafkaError, KafkaException, Message
+
+from domination import broker
+from domination.errors import DominationError, Exit
+from domination.identity import Identity
+from domination.log import worker_logger
+from domination.meter import Meter
+from domination.reader import BATCH_RECORDS, Reader
+from domination.transaction import Failure, Step, Transaction
+from domination.wire import Fault, Reason, Records
+from domination.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from domination.lifecycle import Lifecycle
+    from domination.settings import Settings
+    from domination.wire import Written
+
+_IDLE_SECONDS: Final = 0.1
+_SLICE_SECONDS: Final = 0.5
+"""A blocking call is made in slices, so that a signal is seen within one."""
+_CALL_SECONDS: Final = 10.0
+_LAST_CALL_SECONDS: Final = 2.0
+"""The same for a worker that has been asked to end."""
+_SILENCE_SECONDS: Final = 5.0
+"""After so long without a word from the broker it is asked for one."""
+_STUCK_SECONDS: Final = 30.0
+_RETRY_SECONDS: Final = 0.1
+
+
+class Origin(NamedTuple):
+    """What a batch carries through the dataflow for the sink: whose it is, and its messages."""
+
+    session: Session
+    ticket: int
+    messages: list[Message]
+
+
+class Session:
+    """Reads batches, writes their outcome and commits both, exactly once.
+
+    All calls come from the thread of one Bytewax worker. An error with an exit code is raised as
+    `DominationError`; after it the session is of no more use than to be closed.
+    """
+
+    def __init__(self, settings: Settings, lifecycle: Lifecycle, worker_index: int) -> None:
+        self._settings = settings
+        self._lifecycle = lifecycle
+        self._rule = Transaction(settings.commit_interval_seconds)
+        self._identity = Identity(settings, worker_index)
+        self._writer = Writer(settings, self._identity.transactional_id)
+        self._log = worker_logger(worker_index)
+        self._reader = Reader(settings, self._identity.instance, self._change, self._log)
+        self._meter = Meter(self._log)
+        self._heard = time.monotonic()
+        self._trouble_since: float | None = None
+        self._waiting_since: float | None = None
+        self._joined = False
+        self._closed = False
+
+    def next_batch(self) -> list[Records] | None:
+        """Do what the commit rule asks for until there is a batch, or time to let others work.
+
+        None is the end: the worker has been asked to stop, and nothing is in flight.
+        """
+        if self._lifecycle.stopping:
+            self._rule.drain()
+            if not self._rule.in_flight:
+                self._finish()
+                return None
+        elif not self._joined:
+            self._join()
+            return []
+        while (step := self._rule.step(time.monotonic())) is not Step.POLL:
+            if step is Step.WAIT:
+                self._wait()
+                return []
+            self._take(step)
+            if self._lifecycle.stopping:
+                return []
+        return self._poll()
+
+    def write(self, written: Written) -> None:
+        """Hand a batch's shadows and dead letters to the open transaction (rule 2)."""
+        origin: Origin = written.origin
+        if origin.session is not self:
+            raise DominationError(
+                Exit.BUG, "a step has moved a batch to another worker: keep the steps stateless"
+            )
+        self._waiting_since = None
+        if self._closed or not self._rule.fresh(origin.ticket):
+            return
+        try:
+            self._write(written, origin.messages)
+        except KafkaException as exception:
+            error = exception.args[0]
+            if error.code() not in _FAILED_BEFORE:
+                self._failed("writing", error)
+                return
+            # The commit will say why.
+            self._rule.drain()
+        self._rule.arrive()
+
+    def close(self) -> None:
+        """Leave the group; what is not committed is aborted, at once if the broker answers."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._writer.close(_SLICE_SECONDS)
+            self._reader.leave(_LAST_CALL_SECONDS)
+        finally:
+            self._identity.release()
+
+    def _join(self) -> None:
+        """Join the group once the broker answers and has the topics."""
+        try:
+            found = broker.Admin(self._settings, _SLICE_SECONDS).partitions(self._settings.topics)
+        except DominationError as error:
+            if error.exit_code is not Exit.UNAVAILABLE:
+                raise
+            self._troubled(str(error))
+            return
+        broker.require_topics(found)
+        self._calm()
+        self._log.info(
+            "kafka %s, group %s, instance %s: %s to %s, dead letters to %s",
+            self._settings.bootstrap_servers,
+            self._settings.group,
+            self._identity.instance,
+            *self._settings.topics,
+        )
+        self._reader.subscribe()
+        self._joined = True
+
+    def _take(self, step: Step) -> None:
+        if step is Step.COMMIT:
+            self._commit()
+        elif step is Step.ABORT:
+            if self._attempt("aborting", self._writer.abort):
+                self._rule.aborted()
+        elif step is Step.RENEW:
+            if self._attempt("starting transactions", self._writer.renew):
+                self._rule.renewed()
+        elif step is Step.REWIND:
+            self._rewind()
+
+    def _poll(self) -> list[Records]:
+        messages = self._reader.poll(0 if self._rule.open else _IDLE_SECONDS)
+        self._meter.report()
+        if self._rule.repairing:
+            return []  # The assignment has changed; all this is read again (rule 5).
+        if not messages:
+            self._rule.drain()
+            self._listen()
+            return []
+        return self._emit(messages)
+
+    def _emit(self, messages: list[Message]) -> list[Records]:
+        if not self._rule.open:
+            try:
+                self._writer.begin()  # Rule 1.
+            except KafkaException as exception:
+                self._failed("opening a transaction", exception.args[0])
+                return []
+        # A partition's records come in order, so its last one stays in the dictionary.
+        last = dict(zip(map(Message.partition, messages), map(Message.offset, messages), strict=True))
+        positions = {partition: offset + 1 for partition, offset in last.items()}
+        ticket = self._rule.emit(positions, time.monotonic())
+        if len(messages) < BATCH_RECORDS:
+            self._rule.drain()
+        self._heard = time.monotonic()
+        return [
+            Records(
+                list(map(Message.value, messages)),
+                list(map(Message.key, messages)),
+                Origin(self, ticket, messages),
+            )
+        ]
+
+    def _write(self, written: Written, messages: list[Message]) -> None:
+        too_large = self._writer.write(written.values, written.keys)
+        for reject in written.rejects:
+            self._writer.write_dead_letter(messages[reject.index], reject.fault)
+        if too_large:
+            rejected = {reject.index for reject in written.rejects}
+            read = [index for index in range(len(messages)) if index not in rejected]
+            for index in too_large:
+                self._writer.write_dead_letter(messages[read[index]], _TOO_LARGE)
+        self._meter.count(len(written.values) - len(too_large), len(written.rejects) + len(too_large))
+
+    def _commit(self) -> None:
+        positions, member = self._reader.position(self._rule.positions)
+        if self._attempt("sending offsets", self._writer.send_offsets, positions, member) and (
+            self._attempt("committing", self._writer.commit)
+        ):
+            self._rule.committed()
+            self._calm()
+
+    def _rewind(self) -> None:
+        try:
+            self._reader.rewind(_SLICE_SECONDS)
+        except KafkaException as exception:
+            self._troubled(f"going to the committed offsets: {exception.args[0].str()}")
+            self._reader.poll(0)  # Serves the group; what it brings is read again.
+        else:
+            self._rule.rewound()
+
+    def _change(self, commit: bool) -> None:  # noqa: FBT001 - the reader's callback
+        """End the transaction before the assignment changes (rule 5)."""
+        try:
+            if commit and self._rule.committable:
+                self._commit()
+        finally:
+            self._rule.changed()
+
+    def _finish(self) -> None:
+        """Commit what is open, or abort it; what cannot be ended now is aborted by Kafka."""
+        while (step := self._rule.step(time.monotonic())) in (Step.COMMIT, Step.ABORT):
+            self._take(step)
+        self._meter.report(last=True)
+
+    def _attempt(self, doing: str, call: Callable[..., None], *arguments: Any) -> bool:
+        """Make a transactional call until it has an outcome, for a finite time (rules 6, 7)."""
+        started = time.monotonic()
+        while True:
+            try:
+                call(*arguments, _SLICE_SECONDS)
+            except KafkaException as exception:
+                error: KafkaError = exception.args[0]
+                limit = _LAST_CALL_SECONDS if self._lifecycle.stopping else _CALL_SECONDS
+                if error.retriable() and time.monotonic() - started < limit:
+                    continue
+                self._failed(doing, error)
+                return False
+            return True
+
+    def _failed(self, doing: str, error: KafkaError) -> None:
+        """Tell the rule, and end where trying again cannot help (rule 6)."""
+        if error.code() in broker.FENCED:
+            self._rule.failed(Failure.FENCED)
+        if end := broker.expected(error, doing):
+            raise end
+        failure = Failure.ABORTABLE if error.txn_requires_abort() else Failure.UNKNOWN
+        if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            self._writer.shrink()
+            failure = Failure.UNKNOWN  # Only a new producer has the new limits.
+        if failure is Failure.UNKNOWN:
+            self._writer.discard()
+        self._rule.failed(failure)
+        self._troubled(f"{doing}: {error.str()}")
+
+    def _wait(self) -> None:
+        """Wait for batches in flight, but not for ever (rule 3)."""
+        now = time.monotonic()
+        self._waiting_since = self._waiting_since or now
+        if now - self._waiting_since > _STUCK_SECONDS:
+            raise DominationError(Exit.BUG, "a batch has not reached the sink: a step drops batches")
+
+    def _listen(self) -> None:
+        """Nothing has come: see now and then whether the broker is there at all."""
+        silence = _RETRY_SECONDS if self._trouble_since else _SILENCE_SECONDS
+        if time.monotonic() - self._heard < silence:
+            return
+        if self._reader.answers(_SLICE_SECONDS):
+            self._calm()
+        else:
+            self._troubled("no answer")
+
+    def _calm(self) -> None:
+        self._heard = time.monotonic()
+        if self._trouble_since:
+            self._log.info("going on after %.1f s", self._heard - self._trouble_since)
+            self._trouble_since = None
+
+    def _troubled(self, what: str) -> None:
+        """Wait a little before the next try; end when the availability time-out is over (rule 7)."""
+        now = time.monotonic()
+        level = logging.DEBUG if self._trouble_since else logging.WARNING
+        self._trouble_since = self._trouble_since or now
+        limit = self._settings.availability_timeout_seconds
+        if now - self._trouble_since > limit:
+            raise broker.no_broker(self._settings, f"{what}, for {limit:g} s")
+        self._log.log(level, "%s; trying again for %g s", what, limit)
+        self._lifecycle.pause(_RETRY_SECONDS)
+
+
+_TOO_LARGE: Final = Fault(Reason.SHADOW_TOO_LARGE, "the shadow is larger than its topic takes")
+# A call after the one that failed the transaction, or the producer, only says that it has.
+_FAILED_BEFORE: Final = (KafkaError._STATE, KafkaError._FATAL)

@@ -1,0 +1,172 @@
+"""The commit rule: when a worker may poll, and when it must commit, abort, renew or go back.
+
+A state machine without input or output. Its driver (`kafka.py`) asks `step()` what to do next, does
+it, and reports what came of it. The numbers below name the same steps in the code and in the docs.
+
+1. A transaction opens with the first records of a poll.
+2. `emitted` counts batches handed to the dataflow, `written` batches that reached the sink. Each
+   batch arrives once, whole, so when they are equal nothing is in flight.
+3. A commit is due when the input is drained or the commit interval has passed. While one is due and
+   something is in flight, the source yields nothing.
+4. Commit: the positions go into the transaction with the group's metadata, then it commits.
+5. Before the assignment changes the transaction ends: it commits if nothing is in flight, else it
+   aborts. When partitions are lost it aborts: they may be another's already. Either way the consumer
+   then goes back to the committed offsets, so what that very poll brought counts for nothing.
+6. A failed transaction is aborted. When its outcome is unknown the producer is thrown away instead
+   and a new one with the same transactional id settles it. Then the consumer goes back to the
+   committed offsets; batches still in flight are stale, and the sink drops them. A fenced worker
+   ends: another one has its transactional id, and it must never write again.
+7. Every call of the driver has a finite time limit; running into it is an unknown outcome.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Step(Enum):
+    """What the driver has to do next."""
+
+    POLL = auto()
+    """Take records from the consumer and hand them on; report `emit` or `drain`."""
+    WAIT = auto()
+    """Hand nothing on: a commit is due and batches are in flight (rule 3)."""
+    COMMIT = auto()
+    """Send `positions` and commit (rule 4); report `committed` or `failed`."""
+    ABORT = auto()
+    """Abort the transaction (rule 6); report `aborted` or `failed`."""
+    RENEW = auto()
+    """Make a new producer with the same transactional id (rule 6); report `renewed` or `failed`."""
+    REWIND = auto()
+    """Move the consumer back to the committed offsets (rules 5, 6); report `rewound`."""
+    END = auto()
+    """Fenced: write nothing more, ever (rule 6)."""
+
+
+class Failure(Enum):
+    """How a transactional call failed, as far as the rule is concerned."""
+
+    ABORTABLE = auto()
+    """Kafka asks for an abort; nothing of the transaction will be seen."""
+    UNKNOWN = auto()
+    """A time-out, or anything else: the transaction may have committed or not."""
+    FENCED = auto()
+    """Another producer has taken the transactional id."""
+
+
+class Transaction:
+    """One worker's position in the commit rule.
+
+    Partitions are numbers of the one input topic; offsets are those of the next record to read;
+    times are seconds on any clock that only goes forward.
+    """
+
+    def __init__(self, commit_interval: float) -> None:
+        self._interval = commit_interval
+        # A new worker starts as a broken one recovers: its producer settles what an earlier
+        # life left open, then it goes to the committed offsets.
+        self._repair: Step | None = Step.RENEW
+        self._positions: dict[int, int] = {}
+        self._commit_due = 0.0
+        self._emitted = 0
+        self._written = 0
+        self._attempt = 0
+
+    @property
+    def positions(self) -> Mapping[int, int]:
+        """For each partition read in the open transaction, the offset to commit."""
+        return self._positions
+
+    @property
+    def open(self) -> bool:
+        """Whether a transaction is open and may still commit."""
+        return bool(self._positions)
+
+    @property
+    def in_flight(self) -> int:
+        """Batches handed to the dataflow that have not reached the sink."""
+        return self._emitted - self._written
+
+    @property
+    def repairing(self) -> bool:
+        """Whether nothing that is read now may be handed on: it will be read again."""
+        return self._repair is not None
+
+    def step(self, now: float) -> Step:
+        """Say what to do next."""
+        if self._repair:
+            return self._repair
+        if not self.open or now < self._commit_due:
+            return Step.POLL
+        return Step.WAIT if self.in_flight else Step.COMMIT
+
+    def emit(self, positions: Mapping[int, int], now: float) -> int:
+        """Count a batch that goes to the dataflow, read up to `positions` (rules 1, 2).
+
+        Returns the ticket that the batch shows at the sink.
+        """
+        if not self.open:
+            self._commit_due = now + self._interval
+        self._positions.update(positions)
+        self._emitted += 1
+        return self._attempt
+
+    def drain(self) -> None:
+        """Note that the input holds no more records for now: an open transaction is due (rule 3)."""
+        self._commit_due = float("-inf")
+
+    def fresh(self, ticket: int) -> bool:
+        """Tell whether a batch belongs to the open transaction; the sink drops any other (rule 6)."""
+        return ticket == self._attempt and self._repair is None
+
+    def arrive(self) -> None:
+        """Count a fresh batch that the sink has handed to the producer (rule 2)."""
+        self._written += 1
+
+    @property
+    def committable(self) -> bool:
+        """Whether a transaction is open, whole and unharmed (rules 2, 5)."""
+        return self.open and not self.in_flight and self._repair is None
+
+    def changed(self) -> None:
+        """Note that the assignment changes; what was `committable` has been committed (rule 5)."""
+        if not self._repair:
+            self._close(Step.ABORT if self.open else Step.REWIND)
+
+    def committed(self) -> None:
+        """Note that the transaction has committed: its positions are the group's (rule 4)."""
+        self._close(None)
+
+    def aborted(self) -> None:
+        """Note that the transaction has been aborted (rule 6)."""
+        self._close(Step.REWIND)
+
+    def renewed(self) -> None:
+        """Note that a new producer has settled the last transaction, one way or the other (rule 6)."""
+        self._close(Step.REWIND)
+
+    def rewound(self) -> None:
+        """Note that the consumer stands at the committed offsets (rules 5, 6)."""
+        self._close(None)
+
+    def failed(self, failure: Failure) -> None:
+        """Note that a transactional call failed (rule 6)."""
+        if failure is Failure.FENCED:
+            self._close(Step.END)
+        elif failure is Failure.ABORTABLE and self._repair is None:
+            self._close(Step.ABORT)
+        else:
+            # What fails while a failure is being repaired leaves nothing to trust.
+            self._close(Step.RENEW)
+
+    def _close(self, repair: Step | None) -> None:
+        if self._repair is Step.END:
+            return
+        self._repair = repair
+        self._positions.clear()
+        self._emitted = self._written = 0
+        self._attempt += 1

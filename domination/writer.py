@@ -1,0 +1,206 @@
+"""The producing end of a session: one transactional producer, thrown away when in doubt."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from domination import broker, dead_letter
+from domination.log import librdkafka
+from domination.wire import Fault, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from confluent_kafka import Message, TopicPartition
+
+    from domination.settings import Settings
+
+_CONFIG: Final = {
+    "acks": "all",
+    "enable.idempotence": True,
+    "transaction.timeout.ms": 10_000,
+    "compression.type": "lz4",
+    "linger.ms": 20,
+    "queue.buffering.max.messages": 200_000,
+    "queue.buffering.max.kbytes": 65_536,
+}
+_SMALLEST_LIMIT: Final = 1_000
+_SLICE_SECONDS: Final = 0.5
+_QUEUE_SECONDS: Final = 10.0
+
+
+class Writer:
+    """Writes shadows and dead letters in transactions under one stable transactional id.
+
+    Each method raises `KafkaException` as the producer does; none blocks longer than `timeout`
+    seconds, and where the queue is full no longer than the transaction lives.
+    """
+
+    def __init__(self, settings: Settings, transactional_id: str) -> None:
+        self._settings = settings
+        self._transactional_id = transactional_id
+        self._live: Producer | None = None
+        self._open = False
+        topics = (settings.output_topic, settings.dead_letter_topic)
+        self._limits = dict.fromkeys(topics, broker.DEFAULT_SIZE_LIMIT)
+
+    @property
+    def _producer(self) -> Producer:
+        assert self._live is not None, "renew comes first"
+        return self._live
+
+    def renew(self, timeout: float) -> None:
+        """Make the producer, unless a call before this one has, and settle its id's last life."""
+        if self._live is None:
+            self._learn_limits(timeout)
+            self._live = self._make()
+        self._live.init_transactions(timeout)
+
+    def discard(self) -> None:
+        """Throw the producer away, and with it what it has not sent."""
+        self._open = False
+        if self._live is not None:
+            self._live.purge()
+            self._live = None
+
+    def close(self, timeout: float) -> None:
+        """End; an open transaction is aborted if the broker answers, else Kafka aborts it later."""
+        if self._open:
+            with suppress(KafkaException):
+                self.abort(timeout)
+        self.discard()
+
+    def begin(self) -> None:
+        """Open a transaction (rule 1)."""
+        self._producer.begin_transaction()
+        self._open = True
+
+    def send_offsets(self, positions: list[TopicPartition], member: Any, timeout: float) -> None:
+        """Put the read positions into the transaction (rule 4)."""
+        self._producer.send_offsets_to_transaction(positions, member, timeout)
+
+    def commit(self, timeout: float) -> None:
+        """Commit the transaction (rule 4)."""
+        self._producer.commit_transaction(timeout)
+        self._open = False
+
+    def abort(self, timeout: float) -> None:
+        """Abort the transaction (rule 6)."""
+        self._producer.abort_transaction(timeout)
+        self._open = False
+
+    def write(self, values: Sequence[bytes], keys: Sequence[bytes | None]) -> list[int]:
+        """Send shadows in order; give the indexes of those that are too large to be sent."""
+        topic = self._settings.output_topic
+        batch = [{"value": value, "key": key} for value, key in zip(values, keys, strict=True)]
+        too_large = self._too_large(topic, values, keys)
+        if too_large:
+            batch = [each for index, each in enumerate(batch) if index not in too_large]
+        if self._producer.produce_batch(topic, batch) < len(batch):
+            indexes = [index for index in range(len(values)) if index not in too_large]
+            too_large |= self._send_rest(topic, dict(zip(indexes, batch, strict=True)))
+        self._producer.poll(0)
+        return sorted(too_large)
+
+    def write_dead_letter(self, message: Message, fault: Fault) -> None:
+        """Send a record that could not be used, whole, to the dead-letter topic.
+
+        What is too large to be sent again is left out; the original still stands at the coordinates
+        in the headers.
+        """
+        topic = self._settings.dead_letter_topic
+        key, value, original = message.key(), message.value(), message.headers() or []
+        at = dead_letter.Coordinates(
+            message.topic(), message.partition(), message.offset(), message.timestamp()[1]
+        )
+        told = dead_letter.headers(fault, at)
+        attempts = (
+            (key, value, [*original, *told]),
+            (key, b"", [*original, *told, dead_letter.TRUNCATED]),
+            (None, b"", [*told, dead_letter.TRUNCATED]),
+        )
+        for attempt in attempts:
+            if dead_letter.size(*attempt) <= self._limits[topic] or attempt is attempts[-1]:
+                self._send_one(topic, *attempt)
+                return
+
+    def shrink(self) -> None:
+        """Send smaller records from the next renewal on: the broker has refused one as too large.
+
+        Its limits may have changed; where it does not tell them, they are found by halving.
+        """
+        before = dict(self._limits)
+        self._learn_limits(_SLICE_SECONDS)
+        if self._limits == before:
+            self._limits = {
+                topic: max(limit // 2, _SMALLEST_LIMIT) for topic, limit in before.items()
+            }
+
+    def _learn_limits(self, timeout: float) -> None:
+        told = broker.Admin(self._settings, timeout).size_limits(self._limits)
+        own = int(self._settings.kafka.get("message.max.bytes", broker.LARGEST_SIZE_LIMIT))
+        self._limits |= {topic: min(limit, own) for topic, limit in told.items()}
+
+    def _make(self) -> Producer:
+        sizes = {
+            "message.max.bytes": max(self._limits.values()),
+            "batch.size": min(*self._limits.values(), broker.DEFAULT_SIZE_LIMIT),
+        }
+        config = broker.client_config(self._settings, _CONFIG | sizes) | {
+            "transactional.id": self._transactional_id,
+        }
+        with broker.told(self._settings, "reading the settings"):
+            return Producer(config, logger=librdkafka)
+
+    def _too_large(
+        self, topic: str, values: Sequence[bytes], keys: Sequence[bytes | None]
+    ) -> set[int]:
+        """Find records over the topic's limit, where the producer's own is that of another topic."""
+        limit = self._limits[topic]
+        if limit == max(self._limits.values()):
+            return set()
+        sizes = map(dead_letter.size, keys, values)
+        return {index for index, size in enumerate(sizes) if size > limit}
+
+    def _send_rest(self, topic: str, batch: dict[int, dict[str, Any]]) -> set[int]:
+        """Send what the producer has not taken, in order; give the indexes of what is too large.
+
+        Once its queue is full the producer takes nothing more of a batch, so no record overtakes.
+        """
+        too_large: set[int] = set()
+        deadline = time.monotonic() + _QUEUE_SECONDS
+        while True:
+            left: dict[int, dict[str, Any]] = {}
+            for index, message in batch.items():
+                error: KafkaError | None = message.pop("_error", None)
+                if error is None:
+                    continue
+                if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                    too_large.add(index)
+                elif error.code() == KafkaError._QUEUE_FULL and time.monotonic() < deadline:
+                    left[index] = message
+                else:
+                    raise KafkaException(error)
+            if not left:
+                return too_large
+            self._producer.poll(0.1)
+            batch = left
+            self._producer.produce_batch(topic, list(batch.values()))
+
+    def _send_one(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: list[dead_letter.Header]
+    ) -> None:
+        deadline = time.monotonic() + _QUEUE_SECONDS
+        while True:
+            try:
+                self._producer.produce(topic, value=value, key=key, headers=headers)
+            except BufferError:
+                if time.monotonic() > deadline:
+                    raise KafkaException(KafkaError(KafkaError._QUEUE_FULL)) from None
+                self._producer.poll(0.1)
+            else:
+                return

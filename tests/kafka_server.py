@@ -1,0 +1,107 @@
+"""A real Kafka for the tests, without Docker: one KRaft node from its Maven artifacts."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+POM = Path(__file__).parent / "kafka" / "pom.xml"
+LIBS = Path(__file__).parent.parent / ".kafka" / "libs"
+
+PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+log.dirs={directory}/data
+auto.create.topics.enable=false
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+group.initial.rebalance.delay.ms=0
+"""
+
+
+def why_not() -> str | None:
+    """Say what is missing for a Kafka here, if anything."""
+    missing = [program for program in ("java", "mvn") if not shutil.which(program)]
+    return f"no {' and no '.join(missing)}, and no DOMINATION_TEST_BOOTSTRAP_SERVERS" if missing else None
+
+
+def download() -> None:
+    """Fetch the jars, once for this checkout."""
+    done = LIBS / ".done"
+    if done.exists() and done.stat().st_mtime > POM.stat().st_mtime:
+        return
+    copy = ["mvn", "-q", "-B", "-f", str(POM), "dependency:copy-dependencies"]
+    subprocess.run([*copy, f"-DoutputDirectory={LIBS}"], check=True)
+    done.touch()
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+class KafkaServer:
+    """One broker on 127.0.0.1 with its data in a directory; it may be killed and started again."""
+
+    def __init__(self, directory: Path) -> None:
+        download()
+        port, controller = free_ports(2)
+        self.bootstrap_servers = f"127.0.0.1:{port}"
+        self._log = directory / "kafka.log"
+        self._config = directory / "server.properties"
+        self._config.write_text(
+            PROPERTIES.format(port=port, controller=controller, directory=directory)
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+        cluster = "MkU3OEVBNTcwNTJENDM2Qg"
+        self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", self._config).wait()
+
+    def _java(self, main: str, *arguments: object) -> subprocess.Popen[bytes]:
+        command = ["java", "-Xms256m", "-Xmx768m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                [*command, "-cp", f"{LIBS}/*", main, *map(str, arguments)], stdout=log, stderr=log
+            )
+
+    def start(self) -> None:
+        """Start it; returns once it answers."""
+        self._process = self._java("kafka.Kafka", self._config)
+        client = AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0})
+        for _ in range(60):
+            assert self._process.poll() is None, self._log.read_text()[-2000:]
+            try:
+                client.list_topics(timeout=1)
+            except KafkaException:
+                time.sleep(0.1)
+            else:
+                return
+        raise AssertionError("Kafka does not answer: " + self._log.read_text()[-2000:])
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Freeze it (SIGSTOP) or wake it (SIGCONT)."""
+        assert self._process
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """Kill it with -9, as a power cut would."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+            self._process = None

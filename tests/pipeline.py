@@ -1,0 +1,255 @@
+"""A pipeline of its own for each test: topics, a group, worker processes, and an oracle."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+
+from domination.shadow import judge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+ROOT = Path(__file__).parent.parent
+WORKER = (sys.executable, "-m", "domination", "worker")
+BYTEWAX = (sys.executable, "-m", "bytewax.run", "dataflows.dominate:flow")
+
+Sent = tuple[bytes | None, bytes | None]
+
+
+class Seen(NamedTuple):
+    """What a read_committed reader found in a topic: its records, in order by partition."""
+
+    records: list[Message]
+
+    def values(self) -> list[Any]:
+        return [orjson.loads(each.value() or b"") for each in self.records]
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 60, what: str = "") -> None:
+    """Wait until it holds; fail if it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what or holds}"
+        time.sleep(0.02)
+
+
+class Worker:
+    """A worker process, its output kept."""
+
+    def __init__(self, command: Iterable[str], environment: Mapping[str, str], log: Path) -> None:
+        self._log = log
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                list(command),
+                cwd=ROOT,
+                env={**os.environ, **environment},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def output(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def until(self, text: str, seconds: float = 30) -> None:
+        """Wait until it has said something."""
+
+        def said() -> bool:
+            assert self.process.poll() is None or text in self.output, self.output
+            return text in self.output
+
+        eventually(said, seconds, f"{text!r} in {self.output}")
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, number: signal.Signals = signal.SIGTERM, seconds: float = 15) -> int:
+        """Send a signal and give the exit code."""
+        self.process.send_signal(number)
+        return self.wait(seconds)
+
+    def wait(self, seconds: float = 30) -> int:
+        return self.process.wait(seconds)
+
+
+class Pipeline:
+    """Three topics and a group that no other test has."""
+
+    def __init__(self, bootstrap_servers: str, directory: Path) -> None:
+        name = uuid.uuid4().hex[:8]
+        self.bootstrap_servers = bootstrap_servers
+        self.group = f"group-{name}"
+        self.input, self.output, self.dead = f"in-{name}", f"out-{name}", f"dead-{name}"
+        self.environment = {
+            "DOMINATION_KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
+            "DOMINATION_INPUT_TOPIC": self.input,
+            "DOMINATION_OUTPUT_TOPIC": self.output,
+            "DOMINATION_DEAD_LETTER_TOPIC": self.dead,
+            "DOMINATION_GROUP": self.group,
+        }
+        self._directory = directory
+        self._workers: list[Worker] = []
+        self._client = {"bootstrap.servers": bootstrap_servers, "log_level": 0}
+        self.admin = AdminClient(self._client)
+        self.sent: list[Sent] = []
+
+    # Topics.
+
+    def create(self, partitions: int = 4, **output: str) -> Pipeline:
+        topics = [
+            NewTopic(self.input, partitions, 1),
+            NewTopic(self.output, 3, 1, config=output),
+            NewTopic(self.dead, 2, 1),
+        ]
+        for made in self.admin.create_topics(topics).values():
+            made.result(30)
+        return self
+
+    def add_partitions(self, total: int) -> None:
+        self.admin.create_partitions([NewPartitions(self.input, total)])[self.input].result(30)
+
+    def partitions(self, topic: str) -> list[TopicPartition]:
+        found = self.admin.list_topics(topic, timeout=10).topics[topic].partitions
+        return [TopicPartition(topic, number) for number in found]
+
+    # Workers.
+
+    def worker(self, *arguments: str, command: Iterable[str] = WORKER, **more: str) -> Worker:
+        environment = self.environment | {f"DOMINATION_{k}": v for k, v in more.items()}
+        log = self._directory / f"worker-{len(self._workers)}.log"
+        self._workers.append(Worker([*command, *arguments], environment, log))
+        return self._workers[-1]
+
+    def outputs(self) -> str:
+        """Everything that any worker has printed."""
+        return "".join(worker.output for worker in self._workers)
+
+    def end(self) -> None:
+        for worker in self._workers:
+            worker.kill()
+
+    # Records.
+
+    def send(self, records: Iterable[Sent], rate: float | None = None, **config: object) -> None:
+        """Send values with their keys to the input topic, all confirmed."""
+        producer = Producer(self._client | {"linger.ms": 5, "message.max.bytes": 2_000_000} | config)
+        started = time.monotonic()
+        for number, (value, key) in enumerate(records):
+            if rate and number % 20 == 0:
+                time.sleep(max(0.0, started + number / rate - time.monotonic()))
+            producer.produce(self.input, value=value, key=key)
+            producer.poll(0)
+            self.sent.append((value, key))
+        assert producer.flush(30) == 0
+
+    def committed(self) -> dict[int, int]:
+        """Give the group's committed offset of each input partition."""
+        consumer = Consumer(self._client | {"group.id": self.group})
+        try:
+            found = consumer.committed(self.partitions(self.input), timeout=10)
+            return {each.partition: max(each.offset, 0) for each in found}
+        finally:
+            consumer.close()
+
+    def members(self) -> int:
+        group = self.admin.describe_consumer_groups([self.group])[self.group].result(10)
+        return len(group.members)
+
+    def drained(self, seconds: float = 90) -> None:
+        """Wait until the group has committed every input record."""
+        consumer = Consumer(self._client | {"group.id": self.group})
+        partitions = self.partitions(self.input)
+        ends = {p.partition: consumer.get_watermark_offsets(p, timeout=10)[1] for p in partitions}
+
+        def done() -> bool:
+            found = consumer.committed(partitions, timeout=10)
+            return all(max(p.offset, 0) >= ends[p.partition] for p in found)
+
+        try:
+            eventually(done, seconds, f"{ends} committed; {self.outputs()[-3000:]}")
+        finally:
+            consumer.close()
+
+    def read(self, topic: str, isolation: str = "read_committed") -> Seen:
+        """Read a topic to its end."""
+        consumer = Consumer(
+            self._client
+            | {"group.id": "reader", "isolation.level": isolation, "enable.partition.eof": True}
+            | {"enable.auto.commit": False, "auto.offset.reset": "earliest"}
+        )
+        partitions = self.partitions(topic)
+        consumer.assign([TopicPartition(topic, p.partition, 0) for p in partitions])
+        records: list[Message] = []
+        open_partitions = {p.partition for p in partitions}
+        deadline = time.monotonic() + 60
+        while open_partitions:
+            assert time.monotonic() < deadline, f"{topic} has no end: {open_partitions}"
+            for message in consumer.consume(5000, 0.2):
+                error = message.error()
+                if error is None:
+                    records.append(message)
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    open_partitions.discard(message.partition())
+                else:
+                    raise AssertionError(error.str())
+        consumer.close()
+        return Seen(sorted(records, key=lambda each: (each.partition(), each.offset())))
+
+    # The oracle.
+
+    def anomalies(self, bad: Mapping[bytes | None, str] | None = None) -> dict[str, list[Any]]:
+        """Hold what was sent against what committed readers see; each list should be empty.
+
+        `bad` has each value that is not a rating, with its reason; all else is a human, known by
+        its unique id.
+        """
+        bad = bad or {}
+        humans = [orjson.loads(value or b"") for value, _ in self.sent if value not in bad]
+        expected = {human["unique_id"]: int(judge(human["rating"])) for human in humans}
+        shadows = self.read(self.output)
+        seen = Counter(row["unique_id"] for row in shadows.values())
+        letters = Counter(
+            (letter.value(), dict(letter.headers() or [])["domination.error.reason"].decode())
+            for letter in self.read(self.dead).records
+        )
+        wanted = Counter((value, bad[value]) for value, _ in self.sent if value in bad)
+        return {
+            "lost": sorted(expected.keys() - seen.keys()),
+            "duplicated": [each for each, count in seen.items() if count > 1],
+            "invented": sorted(seen.keys() - expected.keys()),
+            "wrong type": [
+                row for row in shadows.values() if row["type"] != expected.get(row["unique_id"])
+            ],
+            "dead letters missing": sorted(map(str, (wanted - letters).elements())),
+            "dead letters too many": sorted(map(str, (letters - wanted).elements())),
+            "out of order": self._out_of_order(shadows, bad),
+        }
+
+    def _out_of_order(self, shadows: Seen, bad: Mapping[bytes | None, str]) -> list[Any]:
+        sent: dict[bytes, list[str]] = defaultdict(list)
+        seen: dict[bytes, list[str]] = defaultdict(list)
+        for value, key in self.sent:
+            if key is not None and value not in bad:
+                sent[key].append(orjson.loads(value or b"")["unique_id"])
+        for record in shadows.records:
+            if record.key() is not None:
+                seen[record.key()].append(orjson.loads(record.value() or b"")["unique_id"])
+        return [key for key in sent if sent[key] != seen[key]]
+
+    def exactly_once(self, bad: Mapping[bytes | None, str] | None = None) -> None:
+        """Assert that no anomaly of any name is there."""
+        found = {name: each[:5] for name, each in self.anomalies(bad).items() if each}
+        assert not found, f"{found}\n{self.outputs()[-3000:]}"
