@@ -25,14 +25,10 @@ LARGEST_SIZE_LIMIT: Final = 1_000_000_000
 # Kafka checks whole batches; this much of a topic's limit is left to a batch's header.
 _BATCH_HEADER: Final = 128
 
-FENCED: Final = frozenset(
-    {
-        KafkaError._FENCED,
-        KafkaError.PRODUCER_FENCED,
-        KafkaError.INVALID_PRODUCER_EPOCH,
-        KafkaError.FENCED_INSTANCE_ID,
-    }
+PRODUCER_FENCED: Final = frozenset(
+    {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
 )
+_FENCED: Final = PRODUCER_FENCED | {KafkaError.FENCED_INSTANCE_ID}
 _REFUSED: Final = frozenset(
     {
         KafkaError._AUTHENTICATION,
@@ -78,7 +74,7 @@ def client_config(settings: Settings, own: Mapping[str, object]) -> dict[str, An
 def expected(error: KafkaError, doing: str) -> DominationError | None:
     """Give the end that an error means for good, or None if trying again may help."""
     code = error.code()
-    if code in FENCED:
+    if code in _FENCED:
         what = "another worker has this instance's identity (transactional.id or group.instance.id)"
         return DominationError(
             Exit.TEMPORARY,

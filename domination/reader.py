@@ -33,14 +33,17 @@ _CONFIG: Final = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
     "isolation.level": "read_committed",
-    "partition.assignment.strategy": "cooperative-sticky",
-    "session.timeout.ms": 10_000,
-    "heartbeat.interval.ms": 1_000,
     # The default sleeps a second whenever the queue is full.
     "fetch.queue.backoff.ms": 10,
     # Enough to read ahead, little enough to keep the memory flat over any backlog.
     "queued.min.messages": 20_000,
     "queued.max.messages.kbytes": 16_384,
+}
+# What the broker decides where group.protocol is consumer.
+_CLASSIC: Final = {
+    "partition.assignment.strategy": "cooperative-sticky",
+    "session.timeout.ms": 10_000,
+    "heartbeat.interval.ms": 1_000,
 }
 
 
@@ -63,13 +66,12 @@ class Reader:
         self._log = log
         self._failures: list[Exception] = []
         self._topic = settings.input_topic
-        self._cooperative = (
-            "cooperative" in config["partition.assignment.strategy"]
-            or config.get("group.protocol") == "consumer"
+        self._protocol = config.get("group.protocol", "classic")
+        if self._protocol == "classic":
+            config = _CLASSIC | config
+        self._cooperative = "cooperative" in config.get(
+            "partition.assignment.strategy", "cooperative"
         )
-        if config.get("group.protocol") == "consumer":
-            for classic in ("partition.assignment.strategy", "session.timeout.ms", "heartbeat.interval.ms"):
-                config.pop(classic)
         with broker.told(settings, "reading the settings"):
             self._consumer = Consumer(config, logger=librdkafka)
 
@@ -127,14 +129,19 @@ class Reader:
     def leave(self, timeout: float) -> None:
         """Leave the group and close.
 
-        A static member that only closes keeps its partitions until its session times out; one
-        that unsubscribes gives them up at once.
+        A static member that only closes keeps its partitions until its session times out. One
+        that unsubscribes gives them up at once, and has left when it has no member id any more.
         """
         self._consumer.unsubscribe()
         deadline = time.monotonic() + timeout
-        while self._consumer.assignment() and time.monotonic() < deadline:
-            self._consumer.poll(0.05)
+        while self._is_member() and time.monotonic() < deadline:
+            self._consumer.poll(0.01)
         self._consumer.close()
+
+    def _is_member(self) -> bool:
+        return bool(self._consumer.assignment()) or (
+            self._protocol == "classic" and self._consumer.memberid() is not None
+        )
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._guard(commit=True)

@@ -19,7 +19,7 @@ from domination.meter import Meter
 from domination.reader import BATCH_RECORDS, Reader
 from domination.transaction import Failure, Step, Transaction
 from domination.wire import Fault, Reason, Records
-from domination.writer import Writer
+from domination.writer import TRANSACTION_SECONDS, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ _IDLE_SECONDS: Final = 0.1
 _SLICE_SECONDS: Final = 0.5
 """A blocking call is made in slices, so that a signal is seen within one."""
 _CALL_SECONDS: Final = 10.0
-_LAST_CALL_SECONDS: Final = 2.0
+_LAST_CALL_SECONDS: Final = 1.0
 """The same for a worker that has been asked to end."""
 _SILENCE_SECONDS: Final = 5.0
 """After so long without a word from the broker it is asked for one."""
@@ -58,7 +58,7 @@ class Session:
     def __init__(self, settings: Settings, lifecycle: Lifecycle, worker_index: int) -> None:
         self._settings = settings
         self._lifecycle = lifecycle
-        self._rule = Transaction(settings.commit_interval_seconds)
+        self._rule = Transaction(settings.commit_interval_seconds, TRANSACTION_SECONDS)
         self._identity = Identity(settings, worker_index)
         self._writer = Writer(settings, self._identity.transactional_id)
         self._log = worker_logger(worker_index)
@@ -249,17 +249,20 @@ class Session:
 
     def _failed(self, doing: str, error: KafkaError) -> None:
         """Tell the rule, and end where trying again cannot help (rule 6)."""
-        if error.code() in broker.FENCED:
-            self._rule.failed(Failure.FENCED)
-        if end := broker.expected(error, doing):
-            raise end
-        failure = Failure.ABORTABLE if error.txn_requires_abort() else Failure.UNKNOWN
-        if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-            self._writer.shrink()
-            failure = Failure.UNKNOWN  # Only a new producer has the new limits.
-        if failure is Failure.UNKNOWN:
+        now = time.monotonic()
+        failure = Failure.UNKNOWN
+        if error.code() in broker.PRODUCER_FENCED:
+            failure = Failure.FENCED
+        elif error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            self._writer.shrink()  # Only a new producer has the new limits.
+        elif error.txn_requires_abort():
+            failure = Failure.ABORTABLE
+        self._rule.failed(failure, now)
+        if failure is not Failure.FENCED or self._rule.step(now) is Step.END:
+            if end := broker.expected(error, doing):
+                raise end
+        if failure is not Failure.ABORTABLE:
             self._writer.discard()
-        self._rule.failed(failure)
         self._troubled(f"{doing}: {error.str()}")
 
     def _wait(self) -> None:

@@ -32,6 +32,7 @@ _REFUSED: Final = {
     "group.instance.id": f"use {PREFIX}INSTANCE",
     "isolation.level": "aborted records are never read",
     "request.required.acks": "transactions need acks=all",
+    "transaction.timeout.ms": "the commit rule counts on ten seconds",
     "transactional.id": f"use {PREFIX}INSTANCE",
 }
 _SECRET_WORDS: Final = ("password", "secret", "token", "private", ".key.pem", "oauthbearer.config")

@@ -15,7 +15,9 @@ it, and reports what came of it. The numbers below name the same steps in the co
 6. A failed transaction is aborted. When its outcome is unknown the producer is thrown away instead
    and a new one with the same transactional id settles it. Then the consumer goes back to the
    committed offsets; batches still in flight are stale, and the sink drops them. A fenced worker
-   ends: another one has its transactional id, and it must never write again.
+   ends: another one has its transactional id, and it must never write again. Only a transaction
+   that was open past the transaction time-out may have been fenced by Kafka's own hand; then the
+   outcome is unknown, no more.
 7. Every call of the driver has a finite time limit; running into it is an unknown outcome.
 """
 
@@ -55,7 +57,7 @@ class Failure(Enum):
     UNKNOWN = auto()
     """A time-out, or anything else: the transaction may have committed or not."""
     FENCED = auto()
-    """Another producer has taken the transactional id."""
+    """The transactional id is another producer's, or Kafka has ended a transaction that was too old."""
 
 
 class Transaction:
@@ -65,12 +67,14 @@ class Transaction:
     times are seconds on any clock that only goes forward.
     """
 
-    def __init__(self, commit_interval: float) -> None:
+    def __init__(self, commit_interval: float, transaction_timeout: float) -> None:
         self._interval = commit_interval
+        self._timeout = transaction_timeout
         # A new worker starts as a broken one recovers: its producer settles what an earlier
         # life left open, then it goes to the committed offsets.
         self._repair: Step | None = Step.RENEW
         self._positions: dict[int, int] = {}
+        self._opened: float | None = None
         self._commit_due = 0.0
         self._emitted = 0
         self._written = 0
@@ -110,6 +114,7 @@ class Transaction:
         Returns the ticket that the batch shows at the sink.
         """
         if not self.open:
+            self._opened = now
             self._commit_due = now + self._interval
         self._positions.update(positions)
         self._emitted += 1
@@ -139,23 +144,27 @@ class Transaction:
 
     def committed(self) -> None:
         """Note that the transaction has committed: its positions are the group's (rule 4)."""
+        self._opened = None
         self._close(None)
 
     def aborted(self) -> None:
         """Note that the transaction has been aborted (rule 6)."""
+        self._opened = None
         self._close(Step.REWIND)
 
     def renewed(self) -> None:
         """Note that a new producer has settled the last transaction, one way or the other (rule 6)."""
+        self._opened = None
         self._close(Step.REWIND)
 
     def rewound(self) -> None:
         """Note that the consumer stands at the committed offsets (rules 5, 6)."""
         self._close(None)
 
-    def failed(self, failure: Failure) -> None:
+    def failed(self, failure: Failure, now: float) -> None:
         """Note that a transactional call failed (rule 6)."""
-        if failure is Failure.FENCED:
+        timed_out = self._opened is not None and now - self._opened >= self._timeout
+        if failure is Failure.FENCED and not timed_out:
             self._close(Step.END)
         elif failure is Failure.ABORTABLE and self._repair is None:
             self._close(Step.ABORT)

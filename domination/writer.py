@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 
     from domination.settings import Settings
 
+TRANSACTION_SECONDS: Final = 10.0
+"""Kafka aborts a transaction that is open for longer."""
+
 _CONFIG: Final = {
     "acks": "all",
     "enable.idempotence": True,
-    "transaction.timeout.ms": 10_000,
+    "transaction.timeout.ms": int(TRANSACTION_SECONDS * 1000),
     "compression.type": "lz4",
     "linger.ms": 20,
     "queue.buffering.max.messages": 200_000,
@@ -30,7 +33,7 @@ _CONFIG: Final = {
 }
 _SMALLEST_LIMIT: Final = 1_000
 _SLICE_SECONDS: Final = 0.5
-_QUEUE_SECONDS: Final = 10.0
+_QUEUE_SECONDS: Final = TRANSACTION_SECONDS
 
 
 class Writer:

@@ -15,6 +15,8 @@ from confluent_kafka.admin import AdminClient
 POM = Path(__file__).parent / "kafka" / "pom.xml"
 LIBS = Path(__file__).parent.parent / ".kafka" / "libs"
 
+START_SECONDS = 120
+
 PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
@@ -83,8 +85,15 @@ class KafkaServer:
     def start(self) -> None:
         """Start it; returns once it answers."""
         self._process = self._java("kafka.Kafka", self._config)
-        client = AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0})
-        for _ in range(60):
+        client = AdminClient(
+            {
+                "bootstrap.servers": self.bootstrap_servers,
+                "log_level": 0,
+                "reconnect.backoff.max.ms": 500,
+            }
+        )
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
             assert self._process.poll() is None, self._log.read_text()[-2000:]
             try:
                 client.list_topics(timeout=1)

@@ -63,7 +63,7 @@ class Worker:
     def output(self) -> str:
         return self._log.read_text(errors="replace")
 
-    def until(self, text: str, seconds: float = 30) -> None:
+    def until(self, text: str, seconds: float = 90) -> None:
         """Wait until it has said something."""
 
         def said() -> bool:
@@ -76,12 +76,12 @@ class Worker:
         self.process.kill()
         self.process.wait()
 
-    def stop(self, number: signal.Signals = signal.SIGTERM, seconds: float = 15) -> int:
+    def stop(self, number: signal.Signals = signal.SIGTERM, seconds: float = 60) -> int:
         """Send a signal and give the exit code."""
         self.process.send_signal(number)
         return self.wait(seconds)
 
-    def wait(self, seconds: float = 30) -> int:
+    def wait(self, seconds: float = 90) -> int:
         return self.process.wait(seconds)
 
 
@@ -144,8 +144,9 @@ class Pipeline:
     # Records.
 
     def send(self, records: Iterable[Sent], rate: float | None = None, **config: object) -> None:
-        """Send values with their keys to the input topic, all confirmed."""
-        producer = Producer(self._client | {"linger.ms": 5, "message.max.bytes": 2_000_000} | config)
+        """Send values with their keys to the input topic, in order, all confirmed."""
+        own = {"linger.ms": 5, "message.max.bytes": 2_000_000, "enable.idempotence": True}
+        producer = Producer(self._client | own | config)
         started = time.monotonic()
         for number, (value, key) in enumerate(records):
             if rate and number % 20 == 0:
@@ -153,7 +154,7 @@ class Pipeline:
             producer.produce(self.input, value=value, key=key)
             producer.poll(0)
             self.sent.append((value, key))
-        assert producer.flush(30) == 0
+        assert producer.flush(150) == 0
 
     def committed(self) -> dict[int, int]:
         """Give the group's committed offset of each input partition."""
@@ -168,7 +169,7 @@ class Pipeline:
         group = self.admin.describe_consumer_groups([self.group])[self.group].result(10)
         return len(group.members)
 
-    def drained(self, seconds: float = 90) -> None:
+    def drained(self, seconds: float = 150) -> None:
         """Wait until the group has committed every input record."""
         consumer = Consumer(self._client | {"group.id": self.group})
         partitions = self.partitions(self.input)

@@ -18,8 +18,9 @@ from hypothesis.stateful import (
 
 from domination.transaction import Failure, Step, Transaction
 
-PARTITIONS = range(3)
+PARTITIONS = range(2)
 WORKERS = ("a", "b")
+TIMEOUT = 10.0
 Record = tuple[int, int]
 
 
@@ -68,12 +69,12 @@ class CommitRule(RuleBasedStateMachine):
         self.now = 0.0
         self.kafka = Kafka()
         self.workers = {name: self.new(name) for name in WORKERS}
-        self.rebalance(owners=("a", "a", "b"), outcome="ok", reached=True)
+        self.rebalance(owners=("a", "b"), outcome="ok", reached=True)
         for name in WORKERS * 2:
             self.act(name, "ok", reached=True, records=0)
 
     def new(self, name: str) -> Worker:
-        return Worker(name, self.rule_type(commit_interval=2.0))
+        return Worker(name, self.rule_type(commit_interval=2.0, transaction_timeout=TIMEOUT))
 
     # What a worker does.
 
@@ -113,9 +114,9 @@ class CommitRule(RuleBasedStateMachine):
         fenced = self.kafka.epochs[worker.name] != worker.epoch
         evicted = any(self.kafka.owners[p] != worker.name for p in worker.rule.positions)
         if fenced:
-            worker.rule.failed(Failure.FENCED)
+            worker.rule.failed(Failure.FENCED, self.now)
         elif evicted or outcome == "abortable":
-            worker.rule.failed(Failure.ABORTABLE)
+            worker.rule.failed(Failure.ABORTABLE, self.now)
         else:
             if outcome == "ok" or reached:
                 self.kafka.offsets[worker.name] = dict(worker.rule.positions)
@@ -123,7 +124,7 @@ class CommitRule(RuleBasedStateMachine):
             if outcome == "ok":
                 worker.rule.committed()
             else:
-                worker.rule.failed(Failure.UNKNOWN)
+                worker.rule.failed(Failure.UNKNOWN, self.now)
 
     @rule(name=st.sampled_from(WORKERS))
     def send_offsets_without_an_answer(self, name: str) -> None:
@@ -133,18 +134,18 @@ class CommitRule(RuleBasedStateMachine):
         if worker.rule.step(self.now) is Step.COMMIT and mine:
             if self.kafka.epochs[name] == worker.epoch:
                 self.kafka.offsets[name] = dict(worker.rule.positions)
-            worker.rule.failed(Failure.UNKNOWN)
+            worker.rule.failed(Failure.UNKNOWN, self.now)
 
     def abort(self, worker: Worker, outcome: str, *, reached: bool) -> None:
         if self.kafka.epochs[worker.name] != worker.epoch:
-            worker.rule.failed(Failure.FENCED)
+            worker.rule.failed(Failure.FENCED, self.now)
             return
         if outcome == "ok" or reached:
             self.kafka.end(worker.name, commit=False)
         if outcome == "ok":
             worker.rule.aborted()
         else:
-            worker.rule.failed(Failure.UNKNOWN)
+            worker.rule.failed(Failure.UNKNOWN, self.now)
 
     def renew(self, worker: Worker, outcome: str, *, reached: bool) -> None:
         if outcome == "ok" or reached:
@@ -154,7 +155,7 @@ class CommitRule(RuleBasedStateMachine):
             worker.epoch = self.kafka.epochs[worker.name]
             worker.rule.renewed()
         else:
-            worker.rule.failed(Failure.UNKNOWN)
+            worker.rule.failed(Failure.UNKNOWN, self.now)
 
     @rule(name=st.sampled_from(WORKERS))
     def reach_the_sink(self, name: str) -> None:
@@ -165,6 +166,13 @@ class CommitRule(RuleBasedStateMachine):
                 if self.kafka.epochs[name] == worker.epoch:
                     self.kafka.pending.setdefault(name, []).extend(batch)
                 worker.rule.arrive()
+
+    @rule(name=st.sampled_from(WORKERS), steps=st.integers(3, 8))
+    def work(self, name: str, steps: int) -> None:
+        """Let all go well for a while."""
+        for _ in range(steps):
+            self.act(name, "ok", reached=True, records=1)
+            self.reach_the_sink(name)
 
     # What happens to it.
 
@@ -181,10 +189,16 @@ class CommitRule(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(WORKERS))
     def time_out(self, name: str) -> None:
-        """Let the coordinator abort an open transaction and fence its producer."""
+        """Let the coordinator abort a transaction that is too old, and fence its producer."""
         if name in self.kafka.pending:
-            self.kafka.end(name, commit=False)
-            self.kafka.epochs[name] += 1
+            self.now += TIMEOUT
+            self.take_id(name)
+
+    @rule(name=st.sampled_from(WORKERS))
+    def take_id(self, name: str) -> None:
+        """Let an intruder take the transactional id."""
+        self.kafka.end(name, commit=False)
+        self.kafka.epochs[name] += 1
 
     @rule(owners=st.tuples(*[st.sampled_from(WORKERS)] * len(PARTITIONS)),
           outcome=st.sampled_from(["ok", "abortable", "unknown"]), reached=st.booleans())
@@ -284,8 +298,8 @@ class NeverRewinds(Transaction):
 class TrustsATimeout(Transaction):
     """Takes a commit of unknown outcome for an abort, and its producer for good."""
 
-    def failed(self, failure: Failure) -> None:
-        super().failed(failure)
+    def failed(self, failure: Failure, now: float) -> None:
+        super().failed(failure, now)
         if failure is Failure.UNKNOWN and self.repairing:
             self.renewed()
 
@@ -305,8 +319,8 @@ class KeepsItsPlace(Transaction):
 def test_a_broken_rule_is_caught(broken: type[Transaction]) -> None:
     machine: Any = type("Broken", (CommitRule,), {"rule_type": broken})
     search = settings(
-        max_examples=3000,
-        stateful_step_count=50,
+        max_examples=1000,
+        stateful_step_count=30,
         database=None,
         derandomize=True,
         phases=[Phase.generate],

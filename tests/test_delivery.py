@@ -1,0 +1,232 @@
+"""The contract on a real Kafka: every rating exactly once, as a shadow or as a dead letter."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import orjson
+import pytest
+from confluent_kafka import Consumer, Producer
+
+from pipeline import BYTEWAX, WORKER, eventually
+from records import BAD, SECRET, humans, mixed
+
+if TYPE_CHECKING:
+    from pipeline import Pipeline
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "processes"),
+    [
+        pytest.param(BYTEWAX, (), 1, id="bytewax"),
+        pytest.param(WORKER, ("-l", "info", "-w", "2"), 1, id="two-workers"),
+        pytest.param(WORKER, (), 2, id="two-processes"),
+    ],
+)
+def test_every_record_leaves_once_as_a_shadow_or_as_a_dead_letter(
+    pipeline: Pipeline, command: tuple[str, ...], arguments: tuple[str, ...], processes: int
+) -> None:
+    pipeline.create()
+    pipeline.send(mixed(50_000))
+    workers = [pipeline.worker(*arguments, command=command) for _ in range(processes)]
+    pipeline.drained()
+    assert [worker.stop() for worker in workers] == [0] * processes
+    pipeline.exactly_once(BAD)
+    assert SECRET not in pipeline.outputs()
+
+
+def test_a_dead_letter_is_the_original_with_its_place_and_reason(pipeline: Pipeline) -> None:
+    pipeline.create(partitions=1)
+    producer = Producer({"bootstrap.servers": pipeline.bootstrap_servers})
+    producer.produce(pipeline.input, b'{"rating":15,"unique_id":"good"}')
+    headers = [("trace", b"\x00\x01"), ("trace", b"again"), ("none", None)]
+    producer.produce(pipeline.input, b"\xff{", b"\x00key", headers=headers, timestamp=1_700_000_000_000)
+    producer.flush()
+    worker = pipeline.worker()
+    pipeline.drained()
+    assert worker.stop() == 0
+    (letter,) = pipeline.read(pipeline.dead).records
+    assert (letter.value(), letter.key()) == (b"\xff{", b"\x00key")
+    assert letter.headers() == [
+        *headers,
+        ("domination.error.reason", b"not_utf8"),
+        ("domination.error.message", b"invalid UTF-8 at byte 0"),
+        ("domination.error.topic", pipeline.input.encode()),
+        ("domination.error.partition", b"0"),
+        ("domination.error.offset", b"1"),
+        ("domination.error.timestamp", b"1700000000000"),
+    ]
+
+
+def test_the_key_goes_along_and_the_stamp_is_now(pipeline: Pipeline) -> None:
+    pipeline.create(partitions=1)
+    pipeline.send([(b'{"rating":15,"unique_id":"x"}', b"a key")])
+    worker = pipeline.worker()
+    pipeline.drained()
+    assert worker.stop() == 0
+    (record,) = pipeline.read(pipeline.output).records
+    shadow = orjson.loads(record.value() or b"")
+    assert record.key() == b"a key"
+    assert (shadow["type"], shadow["unique_id"]) == (3, "x")
+    now = time.strftime("%Y-%m-%d %H:", time.gmtime())
+    assert shadow["emit_timestamp"].startswith(now[:-3])
+
+
+def test_a_shadow_too_large_for_its_topic_becomes_a_dead_letter(pipeline: Pipeline) -> None:
+    pipeline.create(**{"max.message.bytes": "2000"})
+    large = b'{"rating":3,"unique_id":"%b"}' % (b"x" * 3000)
+    pipeline.send([*humans(3000), (large, b"key-1"), *humans(3000, seed=2)])
+    worker = pipeline.worker()
+    pipeline.drained()
+    assert worker.stop() == 0
+    pipeline.exactly_once({large: "shadow_too_large"})
+    assert "aborting" not in pipeline.outputs()
+
+
+def test_a_limit_that_shrinks_while_the_worker_runs_is_learned(pipeline: Pipeline) -> None:
+    from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+
+    pipeline.create()
+    large = b'{"rating":3,"unique_id":"%b"}' % b"".join(b"%d," % n for n in range(5000))
+    worker = pipeline.worker()
+    pipeline.send(humans(100))
+    pipeline.drained()
+    entry = ConfigEntry(
+        "max.message.bytes", "2000", incremental_operation=AlterConfigOpType.SET
+    )
+    resource = ConfigResource(ResourceType.TOPIC, pipeline.output, incremental_configs=[entry])
+    for future in pipeline.admin.incremental_alter_configs([resource]).values():
+        future.result(10)
+    pipeline.send([*humans(1000, seed=2), (large, b"key-1"), *humans(1000, seed=3)])
+    pipeline.drained()
+    assert worker.stop() == 0
+    pipeline.exactly_once({large: "shadow_too_large"})
+
+
+def test_a_dead_letter_too_large_to_be_sent_again_is_sent_without_its_value(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.create(partitions=1)
+    # As large as the input topic takes: with the headers it is more than the other one does.
+    pipeline.send([(b"x" * (1_048_588 - 90), b"key")], **{"compression.type": "none"})
+    worker = pipeline.worker()
+    pipeline.drained()
+    assert worker.stop() == 0
+    (letter,) = pipeline.read(pipeline.dead).records
+    headers = dict(letter.headers() or [])
+    assert (letter.value(), letter.key()) == (b"", b"key")
+    assert headers["domination.error.truncated"] == b"1"
+    assert headers["domination.error.offset"] == b"0"
+    assert headers["domination.error.reason"] == b"not_json"
+
+
+def test_a_full_producer_queue_only_slows_the_worker_down(pipeline: Pipeline) -> None:
+    pipeline.create()
+    pipeline.send(mixed(10_000, each_bad=20))
+    worker = pipeline.worker(KAFKA_QUEUE_BUFFERING_MAX_MESSAGES="50")
+    pipeline.drained()
+    assert worker.stop() == 0
+    pipeline.exactly_once(BAD)
+
+
+def test_aborted_ratings_of_a_transactional_producer_are_never_judged(pipeline: Pipeline) -> None:
+    pipeline.create(partitions=1)
+    config = {"bootstrap.servers": pipeline.bootstrap_servers, "transactional.id": pipeline.group}
+    producer = Producer(config)
+    producer.init_transactions(10)
+    for number in range(6):
+        producer.begin_transaction()
+        unique_id = b"%d" % number
+        producer.produce(pipeline.input, b'{"rating":1,"unique_id":"%b"}' % unique_id)
+        producer.flush()
+        if number % 2:
+            producer.abort_transaction(10)
+        else:
+            producer.commit_transaction(10)
+    worker = pipeline.worker()
+    eventually(lambda: len(pipeline.read(pipeline.output).records) == 3)
+    assert worker.stop() == 0
+    assert [row["unique_id"] for row in pipeline.read(pipeline.output).values()] == ["0", "2", "4"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_drains_commits_leaves_the_group_and_ends_with_0(
+    pipeline: Pipeline, number: signal.Signals
+) -> None:
+    pipeline.create()
+    worker = pipeline.worker("-w", "2")
+    worker.until("worker-1: assigned")
+    pipeline.send(humans(500))
+    pipeline.drained()
+    assert pipeline.members() == 2
+    started = time.monotonic()
+    assert worker.stop(number) == 0
+    assert time.monotonic() - started < 1
+    assert pipeline.members() == 0
+
+
+def test_a_worker_killed_and_started_again_takes_its_own_place_at_once(pipeline: Pipeline) -> None:
+    pipeline.create()
+    pipeline.send(humans(5000))
+    first = pipeline.worker()
+    pipeline.drained()
+    first.kill()
+    pipeline.send(humans(100, seed=2))
+    started = time.monotonic()
+    second = pipeline.worker()
+    pipeline.drained()
+    # Far below the session time-out, after which any other worker would have its partitions.
+    assert time.monotonic() - started < 8
+    assert second.stop() == 0
+    pipeline.exactly_once()
+
+
+def test_an_intruder_with_its_transactional_id_ends_the_worker_with_75(pipeline: Pipeline) -> None:
+    pipeline.create()
+    worker = pipeline.worker(INSTANCE="mine")
+    worker.until("assigned")
+    pipeline.send(humans(100))
+    pipeline.drained()
+    intruder = Producer(
+        {
+            "bootstrap.servers": pipeline.bootstrap_servers,
+            "transactional.id": f"domination-{pipeline.group}-mine-0",
+        }
+    )
+    intruder.init_transactions(10)
+    before = len(pipeline.read(pipeline.output, "read_uncommitted").records)
+    pipeline.send(humans(100, seed=2))
+    assert worker.wait() == 75
+    assert "fenced" in worker.output
+    assert "Traceback" not in worker.output
+    assert len(pipeline.read(pipeline.output, "read_uncommitted").records) == before
+    after = pipeline.worker(INSTANCE="mine")
+    pipeline.drained()
+    assert after.stop() == 0
+    pipeline.exactly_once()
+
+
+def test_a_worker_whose_topics_are_missing_says_which_and_ends_with_78(pipeline: Pipeline) -> None:
+    worker = pipeline.worker()
+    assert worker.wait() == 78
+    (line,) = worker.output.splitlines()
+    assert pipeline.input in line
+    assert pipeline.dead in line
+    assert "domination topics" in line
+
+
+def test_offsets_that_are_gone_end_the_worker_instead_of_a_replay(pipeline: Pipeline) -> None:
+    pipeline.create(partitions=1)
+    pipeline.send(humans(10))
+    consumer = Consumer({"bootstrap.servers": pipeline.bootstrap_servers, "group.id": pipeline.group})
+    (place,) = pipeline.partitions(pipeline.input)
+    place.offset = 99
+    consumer.commit(offsets=[place], asynchronous=False)
+    consumer.close()
+    worker = pipeline.worker()
+    assert worker.wait() == 78
+    assert "is gone" in worker.output
+    assert "Traceback" not in worker.output
+    assert not pipeline.read(pipeline.output).records
