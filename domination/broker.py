@@ -12,7 +12,7 @@ from domination.errors import DominationError, Exit
 from domination.log import librdkafka
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from domination.settings import Settings
 
@@ -28,7 +28,7 @@ _BATCH_HEADER: Final = 128
 PRODUCER_FENCED: Final = frozenset(
     {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
 )
-_FENCED: Final = PRODUCER_FENCED | {KafkaError.FENCED_INSTANCE_ID}
+
 _REFUSED: Final = frozenset(
     {
         KafkaError._AUTHENTICATION,
@@ -74,11 +74,11 @@ def client_config(settings: Settings, own: Mapping[str, object]) -> dict[str, An
 def expected(error: KafkaError, doing: str) -> DominationError | None:
     """Give the end that an error means for good, or None if trying again may help."""
     code = error.code()
-    if code in _FENCED:
-        what = "another worker has this instance's identity (transactional.id or group.instance.id)"
+    if code in PRODUCER_FENCED:
         return DominationError(
             Exit.TEMPORARY,
-            f"fenced while {doing}: {what}, or this one was frozen for too long; start it again",
+            f"fenced while {doing}: another worker has this instance's transactional id; "
+            "start it again",
         )
     if code in _REFUSED:
         advice = "check the user, password and rights in DOMINATION_KAFKA_… and the broker's ACLs"
@@ -161,7 +161,8 @@ class Admin:
     def topic_operations(self, topic: str) -> set[AclOperation]:
         """Ask what this user may do with a topic."""
         futures = self._client.describe_topics(
-            TopicCollection([topic]), include_authorized_operations=True,
+            TopicCollection([topic]),
+            include_authorized_operations=True,
             request_timeout=self._timeout,
         )
         with self._asking(f"looking at topic {topic}"):
@@ -206,5 +207,6 @@ def require_topics(found: Mapping[str, int]) -> None:
     missing = [topic for topic, partitions in found.items() if not partitions]
     if missing:
         raise DominationError(
-            Exit.SETTING, f"no topic {' and no topic '.join(missing)}: make it with 'domination topics'"
+            Exit.SETTING,
+            f"no topic {' and no topic '.join(missing)}: make it with 'domination topics'",
         )

@@ -37,8 +37,9 @@ def findings(settings: Settings) -> Iterator[Finding]:
             yield f"topic {topic}", _missing(topic)
         else:
             allowed = admin.topic_operations(topic)
-            yield f"topic {topic}, {partitions[topic]} partitions", _right(
-                allowed, operation, f"topic {topic}"
+            yield (
+                f"topic {topic}, {partitions[topic]} partitions",
+                _right(allowed, operation, f"topic {topic}"),
             )
     group = f"group {settings.group}"
     yield group, _right(admin.group_operations(settings.group), AclOperation.READ, group)

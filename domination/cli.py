@@ -1,4 +1,4 @@
-"""The command line: one thin function a command. What takes long to import waits for its command."""
+"""The command line: one thin function a command. Heavy imports wait for their command."""
 
 from __future__ import annotations
 
@@ -48,7 +48,11 @@ def _print_version(context: click.Context, _parameter: click.Parameter, asked: b
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
-    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version,
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_print_version,
     help="Show the versions of domination, bytewax and librdkafka, and exit.",
 )
 def cli() -> None:
@@ -56,8 +60,8 @@ def cli() -> None:
 
     Every setting is an environment variable; 'domination config' lists them with their values.
 
-    Exit codes: 0 ended cleanly, 1 bug, 2 usage, 69 no broker, 75 fenced (start it again), 77 refused
-    (password or rights), 78 wrong setting or missing topic, 130 and 143 second signal.
+    Exit codes: 0 ended cleanly, 1 bug, 2 usage, 69 no broker, 75 fenced (start it again),
+    77 refused (password or rights), 78 wrong setting or missing topic, 130 and 143 second signal.
     """
 
 
@@ -69,13 +73,22 @@ def cli() -> None:
     "--log-format", type=click.Choice(LOG_FORMATS), help="[env: DOMINATION_LOG_FORMAT; text]"
 )
 @click.option(
-    "-w", "--workers", type=click.IntRange(min=1), default=1, show_default=True,
+    "-w",
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
     help="Workers of this process; each is a member of the group.",
 )
 @click.option(
-    "-i", "--process-id", type=click.IntRange(min=0), help="This process's place in a Bytewax cluster."
+    "-i",
+    "--process-id",
+    type=click.IntRange(min=0),
+    help="This process's place in a Bytewax cluster.",
 )
-@click.option("-a", "--addresses", help="host:port of every process of the cluster, separated by ';'.")
+@click.option(
+    "-a", "--addresses", help="host:port of every process of the cluster, separated by ';'."
+)
 def worker(
     log_level: str | None,
     log_format: str | None,
@@ -97,7 +110,11 @@ def worker(
 
 
 @cli.command()
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Ratings a second; as fast as it goes.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Ratings a second; as fast as it goes.",
+)
 @click.option("--count", type=click.IntRange(min=0), help="How many; without end.")
 @click.option("--seed", type=int, help="The same seed gives the same humans.")
 def produce(rate: float | None, count: int | None, seed: int | None) -> int:
@@ -182,3 +199,22 @@ def config() -> None:
     """
     for name, value in from_environment().shown():
         click.echo(f"{name}={value}")
+
+
+@cli.command()
+@click.option(
+    "--humans", type=click.IntRange(min=1), help="End when so many are shadows; without end."
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1000,
+    show_default=True,
+    help="Ratings a second.",
+)
+@click.option("--seed", type=int, help="The same seed gives the same humans.")
+def demo(humans: int | None, rate: float, seed: int | None) -> int:
+    """Run producer and worker against an embedded mock broker; Ctrl-C ends it."""
+    from domination.demo import run  # noqa: PLC0415
+
+    return run(humans, rate, seed, click.echo)

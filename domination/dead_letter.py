@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 HEADER: Final = "domination.error."
 TRUNCATED: Final = (HEADER + "truncated", b"1")
 
-Header = tuple[str, bytes | None]
+Header = tuple[str, str | bytes | None]
 
 
 class Coordinates(NamedTuple):
     """Where the original stands; the timestamp is its record's, in milliseconds since 1970."""
 
-    topic: str
-    partition: int
-    offset: int
+    topic: str | None
+    partition: int | None
+    offset: int | None
     timestamp: int
 
 
@@ -33,4 +33,4 @@ def headers(fault: Fault, at: Coordinates) -> list[Header]:
 def size(key: bytes | None, value: bytes | None, own: Sequence[Header] = ()) -> int:
     """Bound a record's size in bytes as Kafka counts it, its varints at their longest."""
     bodies = len(key or b"") + len(value or b"")
-    return 40 + bodies + sum(20 + len(name) * 4 + len(body or b"") for name, body in own)
+    return 40 + bodies + sum(20 + len(name.encode()) + len(body or b"") for name, body in own)

@@ -27,14 +27,14 @@ _TICK_SECONDS: Final = 0.01
 
 
 def human_ratings(seed: int | None = None, ratings: range = RATINGS) -> Iterator[Rating]:
-    """Rate humans without end; the same seed gives the same ones. Unique ids are UUIDs (version 4)."""
+    """Rate humans without end; one seed, the same humans. Unique ids are UUIDs, version 4."""
     chance = random.Random(seed)  # noqa: S311 - nothing depends on its secrecy
     while True:
         yield Rating(chance.choice(ratings), str(UUID(int=chance.getrandbits(128), version=4)))
 
 
 class HumanProducer:
-    """Sends ratings to the input topic, keyed by unique id; idempotent, every delivery confirmed."""
+    """Sends ratings to the input topic, keyed by unique id; idempotent, each delivery confirmed."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

@@ -26,7 +26,9 @@ class Identity:
     wins. Otherwise it is the host's name and the first slot whose file no live worker has locked.
     """
 
-    def __init__(self, settings: Settings, worker_index: int, directory: Path | None = None) -> None:
+    def __init__(
+        self, settings: Settings, worker_index: int, directory: Path | None = None
+    ) -> None:
         self._lock: IO[str] | None = None
         if settings.instance:
             self.instance = f"{settings.instance}-{worker_index}"

@@ -62,7 +62,9 @@ class Limit(logging.Filter):
 
 class _Text(logging.Formatter):
     def __init__(self) -> None:
-        super().__init__("{asctime} {levelname:<7} {name}: {message}", "%Y-%m-%d %H:%M:%S", style="{")
+        super().__init__(
+            "{asctime} {levelname:<7} {name}: {message}", "%Y-%m-%d %H:%M:%S", style="{"
+        )
 
 
 class _Json(logging.Formatter):

@@ -47,6 +47,10 @@ _CLASSIC: Final = {
 }
 
 
+class EvictedError(Exception):
+    """The group takes this member for another one; the consumer is of no more use."""
+
+
 class Reader:
     """Reads the input topic as one member of the group.
 
@@ -55,7 +59,11 @@ class Reader:
     """
 
     def __init__(
-        self, settings: Settings, instance: str, changes: Callable[[bool], None], log: logging.Logger
+        self,
+        settings: Settings,
+        instance: str,
+        changes: Callable[[bool], None],
+        log: logging.Logger,
     ) -> None:
         config = broker.client_config(settings, _CONFIG) | {
             "group.id": settings.group,
@@ -84,11 +92,15 @@ class Reader:
     def poll(self, wait: float) -> list[Message]:
         """Take what has arrived, at most a batch, waiting up to `wait` seconds for the first.
 
-        Runs `changes` where the group asks for it; raises what it raised, and errors of the group
-        that have an exit code.
+        Runs `changes` where the group asks for it and raises what it raised; raises errors that
+        have an exit code, and `EvictedError`.
         """
-        first = self._consumer.poll(wait)
-        messages = [] if first is None else [first, *self._consumer.consume(BATCH_RECORDS - 1, 0)]
+        try:
+            first = self._consumer.poll(wait)
+            more = [] if first is None else self._consumer.consume(BATCH_RECORDS - 1, 0)
+        except KafkaException as exception:
+            raise EvictedError(exception.args[0].str()) from exception
+        messages = [] if first is None else [first, *more]
         if any(map(Message.error, messages)):
             for message in messages:
                 if error := message.error():
@@ -138,6 +150,10 @@ class Reader:
             self._consumer.poll(0.01)
         self._consumer.close()
 
+    def close(self) -> None:
+        """Close without leaving the group."""
+        self._consumer.close()
+
     def _is_member(self) -> bool:
         return bool(self._consumer.assignment()) or (
             self._protocol == "classic" and self._consumer.memberid() is not None
@@ -180,6 +196,8 @@ class Reader:
             self._failures.append(end)
 
     def _refuse(self, error: KafkaError, message: Message) -> None:
+        if error.code() == KafkaError._FATAL:
+            raise EvictedError(error.str())
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
             place = f"{message.topic()} [{message.partition()}] at offset {message.offset()}"
             raise DominationError(

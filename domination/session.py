@@ -16,7 +16,7 @@ from domination.errors import DominationError, Exit
 from domination.identity import Identity
 from domination.log import worker_logger
 from domination.meter import Meter
-from domination.reader import BATCH_RECORDS, Reader
+from domination.reader import BATCH_RECORDS, EvictedError, Reader
 from domination.transaction import Failure, Step, Transaction
 from domination.wire import Fault, Reason, Records
 from domination.writer import TRANSACTION_SECONDS, Writer
@@ -38,6 +38,7 @@ _SILENCE_SECONDS: Final = 5.0
 """After so long without a word from the broker it is asked for one."""
 _STUCK_SECONDS: Final = 30.0
 _RETRY_SECONDS: Final = 0.1
+_REJOIN_SECONDS: Final = 60.0
 
 
 class Origin(NamedTuple):
@@ -62,7 +63,8 @@ class Session:
         self._identity = Identity(settings, worker_index)
         self._writer = Writer(settings, self._identity.transactional_id)
         self._log = worker_logger(worker_index)
-        self._reader = Reader(settings, self._identity.instance, self._change, self._log)
+        self._reader = self._make_reader()
+        self._rejoined = float("-inf")
         self._meter = Meter(self._log)
         self._heard = time.monotonic()
         self._trouble_since: float | None = None
@@ -83,14 +85,18 @@ class Session:
         elif not self._joined:
             self._join()
             return []
-        while (step := self._rule.step(time.monotonic())) is not Step.POLL:
-            if step is Step.WAIT:
-                self._wait()
-                return []
-            self._take(step)
-            if self._lifecycle.stopping:
-                return []
-        return self._poll()
+        try:
+            while (step := self._rule.step(time.monotonic())) is not Step.POLL:
+                if step is Step.WAIT:
+                    self._wait()
+                    return []
+                self._take(step)
+                if self._lifecycle.stopping:
+                    return []
+            return self._poll()
+        except EvictedError as error:
+            self._rejoin(error)
+            return []
 
     def write(self, written: Written) -> None:
         """Hand a batch's shadows and dead letters to the open transaction (rule 2)."""
@@ -135,6 +141,8 @@ class Session:
             return
         broker.require_topics(found)
         self._calm()
+        self._joined = True
+        self._reader.subscribe()
         self._log.info(
             "kafka %s, group %s, instance %s: %s to %s, dead letters to %s",
             self._settings.bootstrap_servers,
@@ -142,8 +150,29 @@ class Session:
             self._identity.instance,
             *self._settings.topics,
         )
+
+    def _rejoin(self, error: EvictedError) -> None:
+        """Join the group again under the same name.
+
+        When an answer of the group is lost, as with its broker, Kafka itself takes this member for
+        another of the same name. Twice within a minute means that there is another.
+        """
+        now = time.monotonic()
+        if now - self._rejoined < _REJOIN_SECONDS:
+            raise DominationError(
+                Exit.TEMPORARY,
+                f"evicted from the group ({error}): another worker has this instance's name; "
+                "start it again",
+            )
+        self._rejoined = now
+        self._log.warning("evicted from the group (%s): joining again", error)
+        self._rule.changed()
+        self._reader.close()
+        self._reader = self._make_reader()
         self._reader.subscribe()
-        self._joined = True
+
+    def _make_reader(self) -> Reader:
+        return Reader(self._settings, self._identity.instance, self._change, self._log)
 
     def _take(self, step: Step) -> None:
         if step is Step.COMMIT:
@@ -176,7 +205,9 @@ class Session:
                 self._failed("opening a transaction", exception.args[0])
                 return []
         # A partition's records come in order, so its last one stays in the dictionary.
-        last = dict(zip(map(Message.partition, messages), map(Message.offset, messages), strict=True))
+        last: dict[Any, Any] = dict(
+            zip(map(Message.partition, messages), map(Message.offset, messages), strict=True)
+        )
         positions = {partition: offset + 1 for partition, offset in last.items()}
         ticket = self._rule.emit(positions, time.monotonic())
         if len(messages) < BATCH_RECORDS:
@@ -193,13 +224,15 @@ class Session:
     def _write(self, written: Written, messages: list[Message]) -> None:
         too_large = self._writer.write(written.values, written.keys)
         for reject in written.rejects:
-            self._writer.write_dead_letter(messages[reject.index], reject.fault)
+            self._writer.write_dead_letter(messages[reject.place], reject.fault)
         if too_large:
-            rejected = {reject.index for reject in written.rejects}
+            rejected = {reject.place for reject in written.rejects}
             read = [index for index in range(len(messages)) if index not in rejected]
             for index in too_large:
                 self._writer.write_dead_letter(messages[read[index]], _TOO_LARGE)
-        self._meter.count(len(written.values) - len(too_large), len(written.rejects) + len(too_large))
+        self._meter.count(
+            len(written.values) - len(too_large), len(written.rejects) + len(too_large)
+        )
 
     def _commit(self) -> None:
         positions, member = self._reader.position(self._rule.positions)
@@ -258,9 +291,9 @@ class Session:
         elif error.txn_requires_abort():
             failure = Failure.ABORTABLE
         self._rule.failed(failure, now)
-        if failure is not Failure.FENCED or self._rule.step(now) is Step.END:
-            if end := broker.expected(error, doing):
-                raise end
+        settled_by_kafka = failure is Failure.FENCED and self._rule.step(now) is not Step.END
+        if not settled_by_kafka and (end := broker.expected(error, doing)):
+            raise end
         if failure is not Failure.ABORTABLE:
             self._writer.discard()
         self._troubled(f"{doing}: {error.str()}")
@@ -270,7 +303,9 @@ class Session:
         now = time.monotonic()
         self._waiting_since = self._waiting_since or now
         if now - self._waiting_since > _STUCK_SECONDS:
-            raise DominationError(Exit.BUG, "a batch has not reached the sink: a step drops batches")
+            raise DominationError(
+                Exit.BUG, "a batch has not reached the sink: a step drops batches"
+            )
 
     def _listen(self) -> None:
         """Nothing has come: see now and then whether the broker is there at all."""
@@ -289,7 +324,7 @@ class Session:
             self._trouble_since = None
 
     def _troubled(self, what: str) -> None:
-        """Wait a little before the next try; end when the availability time-out is over (rule 7)."""
+        """Wait a little before the next try; end after the availability time-out (rule 7)."""
         now = time.monotonic()
         level = logging.DEBUG if self._trouble_since else logging.WARNING
         self._trouble_since = self._trouble_since or now

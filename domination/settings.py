@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 PREFIX: Final = "DOMINATION_"
 _KAFKA: Final = "KAFKA_"
 _TESTS: Final = "TEST_"
+# Half of the time after which Kafka aborts a transaction.
+_LONGEST_INTERVAL: Final = 5.0
 _BOOTSTRAP: Final = "KAFKA_BOOTSTRAP_SERVERS"
 
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
@@ -67,10 +69,24 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse what no process could run with."""
-        for name in ("bootstrap_servers", "input_topic", "output_topic", "dead_letter_topic", "group"):
+        for name in (
+            "bootstrap_servers",
+            "input_topic",
+            "output_topic",
+            "dead_letter_topic",
+            "group",
+        ):
             _require(bool(getattr(self, name).strip()), name, "must not be empty")
-        _require(len(set(self.topics)) == 3, "input_topic", "must differ from the other two topics")
-        _require(0 < self.commit_interval_seconds <= 5, "commit_interval_seconds", "takes 0 to 5")
+        _require(
+            len(set(self.topics)) == len(self.topics),
+            "input_topic",
+            "must differ from the other two topics",
+        )
+        _require(
+            0 < self.commit_interval_seconds <= _LONGEST_INTERVAL,
+            "commit_interval_seconds",
+            "takes 0 to 5",
+        )
         _require(
             self.availability_timeout_seconds > 0, "availability_timeout_seconds", "must be above 0"
         )

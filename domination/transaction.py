@@ -10,8 +10,8 @@ it, and reports what came of it. The numbers below name the same steps in the co
    something is in flight, the source yields nothing.
 4. Commit: the positions go into the transaction with the group's metadata, then it commits.
 5. Before the assignment changes the transaction ends: it commits if nothing is in flight, else it
-   aborts. When partitions are lost it aborts: they may be another's already. Either way the consumer
-   then goes back to the committed offsets, so what that very poll brought counts for nothing.
+   aborts. When partitions are lost it aborts: they may be another's already. Either way the
+   consumer then goes back to the committed offsets: what that very poll brought counts for nothing.
 6. A failed transaction is aborted. When its outcome is unknown the producer is thrown away instead
    and a new one with the same transactional id settles it. Then the consumer goes back to the
    committed offsets; batches still in flight are stale, and the sink drops them. A fenced worker
@@ -57,7 +57,7 @@ class Failure(Enum):
     UNKNOWN = auto()
     """A time-out, or anything else: the transaction may have committed or not."""
     FENCED = auto()
-    """The transactional id is another producer's, or Kafka has ended a transaction that was too old."""
+    """The transactional id is another's, or Kafka has ended a transaction that was too old."""
 
 
 class Transaction:
@@ -121,11 +121,11 @@ class Transaction:
         return self._attempt
 
     def drain(self) -> None:
-        """Note that the input holds no more records for now: an open transaction is due (rule 3)."""
+        """Note that the input holds no more for now: an open transaction is due (rule 3)."""
         self._commit_due = float("-inf")
 
     def fresh(self, ticket: int) -> bool:
-        """Tell whether a batch belongs to the open transaction; the sink drops any other (rule 6)."""
+        """Tell whether a batch is of the open transaction; the sink drops any other (rule 6)."""
         return ticket == self._attempt and self._repair is None
 
     def arrive(self) -> None:
@@ -153,7 +153,7 @@ class Transaction:
         self._close(Step.REWIND)
 
     def renewed(self) -> None:
-        """Note that a new producer has settled the last transaction, one way or the other (rule 6)."""
+        """Note that a new producer has settled the last transaction, either way (rule 6)."""
         self._opened = None
         self._close(Step.REWIND)
 

@@ -55,9 +55,9 @@ class Fault(NamedTuple):
 
 
 class Reject(NamedTuple):
-    """A record that could not be used: its index in the batch, and why."""
+    """A record that could not be used: its place in the batch, counted from 0, and why."""
 
-    index: int
+    place: int
     fault: Fault
 
 
@@ -114,10 +114,10 @@ def read(records: Records) -> Ratings:
     unique_ids: list[str] = []
     keys: list[bytes | None] = []
     rejects: list[Reject] = []
-    for index, (value, key) in enumerate(zip(records.values, records.keys, strict=True)):
+    for place, (value, key) in enumerate(zip(records.values, records.keys, strict=True)):
         parsed = parse(value)
         if isinstance(parsed, Fault):
-            rejects.append(Reject(index, parsed))
+            rejects.append(Reject(place, parsed))
         else:
             ratings.append(parsed.rating)
             unique_ids.append(parsed.unique_id)
@@ -171,7 +171,9 @@ _HEADS = tuple(b'{"type":%d,"unique_id":' % shadow for shadow in range(4))
 _OPENING_BRACE = ord("{")
 
 
-def _read_flat(values: Sequence[bytes | None]) -> tuple[list[int], list[str]] | None:
+def _read_flat(  # noqa: PLR0911 - one return for each reason to look closer
+    values: Sequence[bytes | None],
+) -> tuple[list[int], list[str]] | None:
     """Read a batch of good, flat records in one pass; None if it holds any other.
 
     One parse of the joined values costs half of a parse for each. It must not let one record

@@ -32,7 +32,7 @@ def run(
     lifecycle = Lifecycle()
     lifecycle.stop_on_signals()
     ends = Ends(settings, lifecycle)
-    cli_main(
+    cli_main(  # type: ignore[no-untyped-call]  # it is Rust's
         dominate(KafkaSource(ends), KafkaSink(ends)),
         workers_per_process=workers,
         process_id=process_id,

@@ -10,7 +10,6 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from domination import broker, dead_letter
 from domination.log import librdkafka
-from domination.wire import Fault, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from confluent_kafka import Message, TopicPartition
 
     from domination.settings import Settings
+    from domination.wire import Fault
 
 TRANSACTION_SECONDS: Final = 10.0
 """Kafka aborts a transaction that is open for longer."""
@@ -53,7 +53,8 @@ class Writer:
 
     @property
     def _producer(self) -> Producer:
-        assert self._live is not None, "renew comes first"
+        if self._live is None:
+            raise KafkaException(KafkaError(KafkaError._STATE, "the producer has been discarded"))
         return self._live
 
     def renew(self, timeout: float) -> None:
@@ -112,8 +113,8 @@ class Writer:
     def write_dead_letter(self, message: Message, fault: Fault) -> None:
         """Send a record that could not be used, whole, to the dead-letter topic.
 
-        What is too large to be sent again is left out; the original still stands at the coordinates
-        in the headers.
+        What is too large to be sent again is left out; the original still stands at the
+        coordinates in the headers.
         """
         topic = self._settings.dead_letter_topic
         key, value, original = message.key(), message.value(), message.headers() or []
@@ -162,7 +163,7 @@ class Writer:
     def _too_large(
         self, topic: str, values: Sequence[bytes], keys: Sequence[bytes | None]
     ) -> set[int]:
-        """Find records over the topic's limit, where the producer's own is that of another topic."""
+        """Find records over the topic's limit, where the producer's own is another topic's."""
         limit = self._limits[topic]
         if limit == max(self._limits.values()):
             return set()
@@ -201,7 +202,7 @@ class Writer:
         while True:
             try:
                 self._producer.produce(topic, value=value, key=key, headers=headers)
-            except BufferError:
+            except BufferError:  # noqa: PERF203 - the way that backpressure comes
                 if time.monotonic() > deadline:
                     raise KafkaException(KafkaError(KafkaError._QUEUE_FULL)) from None
                 self._producer.poll(0.1)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
+
+if TYPE_CHECKING:
+    import signal
 
 POM = Path(__file__).parent / "kafka" / "pom.xml"
 LIBS = Path(__file__).parent.parent / ".kafka" / "libs"
@@ -38,7 +41,11 @@ group.initial.rebalance.delay.ms=0
 def why_not() -> str | None:
     """Say what is missing for a Kafka here, if anything."""
     missing = [program for program in ("java", "mvn") if not shutil.which(program)]
-    return f"no {' and no '.join(missing)}, and no DOMINATION_TEST_BOOTSTRAP_SERVERS" if missing else None
+    return (
+        f"no {' and no '.join(missing)}, and no DOMINATION_TEST_BOOTSTRAP_SERVERS"
+        if missing
+        else None
+    )
 
 
 def download() -> None:

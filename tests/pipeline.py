@@ -45,6 +45,12 @@ def eventually(holds: Callable[[], bool], seconds: float = 60, what: str = "") -
         time.sleep(0.02)
 
 
+def reason(letter: Message) -> str:
+    """Give the reason that a dead letter was written for."""
+    told: Any = dict(letter.headers() or [])
+    return str(told["domination.error.reason"].decode())
+
+
 class Worker:
     """A worker process, its output kept."""
 
@@ -102,16 +108,16 @@ class Pipeline:
         }
         self._directory = directory
         self._workers: list[Worker] = []
-        self._client = {"bootstrap.servers": bootstrap_servers, "log_level": 0}
+        self._client: dict[str, Any] = {"bootstrap.servers": bootstrap_servers, "log_level": 0}
         self.admin = AdminClient(self._client)
         self.sent: list[Sent] = []
 
     # Topics.
 
-    def create(self, partitions: int = 4, **output: str) -> Pipeline:
+    def create(self, partitions: int = 4, output: dict[str, str] | None = None) -> Pipeline:
         topics = [
             NewTopic(self.input, partitions, 1),
-            NewTopic(self.output, 3, 1, config=output),
+            NewTopic(self.output, 3, 1, config=output or {}),
             NewTopic(self.dead, 2, 1),
         ]
         for made in self.admin.create_topics(topics).values():
@@ -143,10 +149,10 @@ class Pipeline:
 
     # Records.
 
-    def send(self, records: Iterable[Sent], rate: float | None = None, **config: object) -> None:
+    def send(self, records: Iterable[Sent], rate: float | None = None) -> None:
         """Send values with their keys to the input topic, in order, all confirmed."""
         own = {"linger.ms": 5, "message.max.bytes": 2_000_000, "enable.idempotence": True}
-        producer = Producer(self._client | own | config)
+        producer = Producer(self._client | own)
         started = time.monotonic()
         for number, (value, key) in enumerate(records):
             if rate and number % 20 == 0:
@@ -223,8 +229,7 @@ class Pipeline:
         shadows = self.read(self.output)
         seen = Counter(row["unique_id"] for row in shadows.values())
         letters = Counter(
-            (letter.value(), dict(letter.headers() or [])["domination.error.reason"].decode())
-            for letter in self.read(self.dead).records
+            (letter.value(), reason(letter)) for letter in self.read(self.dead).records
         )
         wanted = Counter((value, bad[value]) for value, _ in self.sent if value in bad)
         return {
@@ -246,8 +251,8 @@ class Pipeline:
             if key is not None and value not in bad:
                 sent[key].append(orjson.loads(value or b"")["unique_id"])
         for record in shadows.records:
-            if record.key() is not None:
-                seen[record.key()].append(orjson.loads(record.value() or b"")["unique_id"])
+            if (key := record.key()) is not None:
+                seen[key].append(orjson.loads(record.value() or b"")["unique_id"])
         return [key for key in sent if sent[key] != seen[key]]
 
     def exactly_once(self, bad: Mapping[bytes | None, str] | None = None) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 from confluent_kafka import Consumer, Producer
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from pipeline import BYTEWAX, WORKER, eventually
 from records import BAD, SECRET, humans, mixed
@@ -41,8 +42,14 @@ def test_a_dead_letter_is_the_original_with_its_place_and_reason(pipeline: Pipel
     pipeline.create(partitions=1)
     producer = Producer({"bootstrap.servers": pipeline.bootstrap_servers})
     producer.produce(pipeline.input, b'{"rating":15,"unique_id":"good"}')
-    headers = [("trace", b"\x00\x01"), ("trace", b"again"), ("none", None)]
-    producer.produce(pipeline.input, b"\xff{", b"\x00key", headers=headers, timestamp=1_700_000_000_000)
+    headers: list[tuple[str, str | bytes | None]] = [
+        ("trace", b"\x00\x01"),
+        ("trace", b"again"),
+        ("none", None),
+    ]
+    producer.produce(
+        pipeline.input, b"\xff{", b"\x00key", headers=headers, timestamp=1_700_000_000_000
+    )
     producer.flush()
     worker = pipeline.worker()
     pipeline.drained()
@@ -75,7 +82,7 @@ def test_the_key_goes_along_and_the_stamp_is_now(pipeline: Pipeline) -> None:
 
 
 def test_a_shadow_too_large_for_its_topic_becomes_a_dead_letter(pipeline: Pipeline) -> None:
-    pipeline.create(**{"max.message.bytes": "2000"})
+    pipeline.create(output={"max.message.bytes": "2000"})
     large = b'{"rating":3,"unique_id":"%b"}' % (b"x" * 3000)
     pipeline.send([*humans(3000), (large, b"key-1"), *humans(3000, seed=2)])
     worker = pipeline.worker()
@@ -86,16 +93,12 @@ def test_a_shadow_too_large_for_its_topic_becomes_a_dead_letter(pipeline: Pipeli
 
 
 def test_a_limit_that_shrinks_while_the_worker_runs_is_learned(pipeline: Pipeline) -> None:
-    from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
-
     pipeline.create()
     large = b'{"rating":3,"unique_id":"%b"}' % b"".join(b"%d," % n for n in range(5000))
     worker = pipeline.worker()
     pipeline.send(humans(100))
     pipeline.drained()
-    entry = ConfigEntry(
-        "max.message.bytes", "2000", incremental_operation=AlterConfigOpType.SET
-    )
+    entry = ConfigEntry("max.message.bytes", "2000", incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, pipeline.output, incremental_configs=[entry])
     for future in pipeline.admin.incremental_alter_configs([resource]).values():
         future.result(10)
@@ -110,7 +113,7 @@ def test_a_dead_letter_too_large_to_be_sent_again_is_sent_without_its_value(
 ) -> None:
     pipeline.create(partitions=1)
     # As large as the input topic takes: with the headers it is more than the other one does.
-    pipeline.send([(b"x" * (1_048_588 - 90), b"key")], **{"compression.type": "none"})
+    pipeline.send([(b"x" * (1_048_588 - 90), b"key")])
     worker = pipeline.worker()
     pipeline.drained()
     assert worker.stop() == 0
@@ -220,7 +223,9 @@ def test_a_worker_whose_topics_are_missing_says_which_and_ends_with_78(pipeline:
 def test_offsets_that_are_gone_end_the_worker_instead_of_a_replay(pipeline: Pipeline) -> None:
     pipeline.create(partitions=1)
     pipeline.send(humans(10))
-    consumer = Consumer({"bootstrap.servers": pipeline.bootstrap_servers, "group.id": pipeline.group})
+    consumer = Consumer(
+        {"bootstrap.servers": pipeline.bootstrap_servers, "group.id": pipeline.group}
+    )
     (place,) = pipeline.partitions(pipeline.input)
     place.offset = 99
     consumer.commit(offsets=[place], asynchronous=False)

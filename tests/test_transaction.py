@@ -78,8 +78,12 @@ class CommitRule(RuleBasedStateMachine):
 
     # What a worker does.
 
-    @rule(name=st.sampled_from(WORKERS), outcome=st.sampled_from(["ok", "abortable", "unknown"]),
-          reached=st.booleans(), records=st.integers(0, 3))
+    @rule(
+        name=st.sampled_from(WORKERS),
+        outcome=st.sampled_from(["ok", "abortable", "unknown"]),
+        reached=st.booleans(),
+        records=st.integers(0, 3),
+    )
     def act(self, name: str, outcome: str, reached: bool, records: int) -> None:
         """Take one step; a call that fails may have reached Kafka or not."""
         worker = self.workers[name]
@@ -200,8 +204,11 @@ class CommitRule(RuleBasedStateMachine):
         self.kafka.end(name, commit=False)
         self.kafka.epochs[name] += 1
 
-    @rule(owners=st.tuples(*[st.sampled_from(WORKERS)] * len(PARTITIONS)),
-          outcome=st.sampled_from(["ok", "abortable", "unknown"]), reached=st.booleans())
+    @rule(
+        owners=st.tuples(*[st.sampled_from(WORKERS)] * len(PARTITIONS)),
+        outcome=st.sampled_from(["ok", "abortable", "unknown"]),
+        reached=st.booleans(),
+    )
     def rebalance(self, owners: tuple[str, ...], outcome: str, reached: bool) -> None:
         """Share the partitions out anew; a member is asked before it loses any."""
         for worker in self.workers.values():

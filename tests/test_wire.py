@@ -71,7 +71,9 @@ def test_what_is_read_is_what_the_standard_parser_reads(value: bytes | None) -> 
 
 @given(st.lists(st.tuples(strategies.ratings, strategies.unique_ids)))
 def test_good_records_are_never_rejected(humans: list[tuple[int, str]]) -> None:
-    values = [orjson.dumps(dict(zip(("rating", "unique_id"), human, strict=True))) for human in humans]
+    values = [
+        orjson.dumps(dict(zip(("rating", "unique_id"), human, strict=True))) for human in humans
+    ]
     batch = read(keyed(list(values)))
     assert not batch.rejects
     assert list(zip(batch.ratings, batch.unique_ids, strict=True)) == humans
@@ -89,7 +91,9 @@ def test_a_batch_is_judged_as_its_records_one_by_one(ratings: list[int]) -> None
 @given(
     shadows=st.lists(st.tuples(st.sampled_from(ShadowType), strategies.unique_ids)),
     emitted=st.datetimes(
-        datetime(1970, 1, 2), datetime(2200, 1, 1), timezones=st.just(timezone.utc)  # noqa: DTZ001
+        datetime(1970, 1, 2),  # noqa: DTZ001 - hypothesis takes bounds without a zone
+        datetime(2200, 1, 1),  # noqa: DTZ001
+        timezones=st.just(timezone.utc),
     ),
 )
 def test_what_is_written_parses_back_to_the_same_shadows(
@@ -149,7 +153,7 @@ def test_each_bad_record_has_its_reason_and_its_neighbours_live(
     value: bytes | None, reason: Reason
 ) -> None:
     batch = read(keyed([GOOD, value, GOOD]))
-    assert [(reject.index, reject.fault.reason) for reject in batch.rejects] == [(1, reason)]
+    assert [(reject.place, reject.fault.reason) for reject in batch.rejects] == [(1, reason)]
     assert list(batch.keys) == [b"0", b"2"]
 
 
