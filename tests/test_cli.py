@@ -1,0 +1,168 @@
+"""The commands, as a user meets them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from domination.cli import main
+from pipeline import BYTEWAX, ROOT
+
+if TYPE_CHECKING:
+    from pipeline import Pipeline
+
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("DOMINATION_")}
+
+
+DOMINATION = (sys.executable, "-m", "domination")
+DRAW = (sys.executable, "-m", "bytewax.visualize", "dataflows.dominate:flow", "-o", "mermaid")
+
+
+def run(
+    *command: str, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env=CLEAN | (environment or {}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("DOMINATION_"):
+            monkeypatch.delenv(name)
+
+
+def test_judge_says_what_humans_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["judge", "9", "-10", "0", "7", "1" + "0" * 40]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "9 Sha",
+        "-10 Dow",
+        "0 ShaDow",
+        "7 Incompatible",
+        "1" + "0" * 40 + " Dow",
+    ]
+
+
+def test_config_shows_what_is_in_force_and_no_secret(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOMINATION_GROUP", "mine")
+    monkeypatch.setenv("DOMINATION_KAFKA_SASL_PASSWORD", "s3cret")
+    assert main(["config"]) == 0
+    out = capsys.readouterr().out
+    assert "DOMINATION_GROUP=mine\n" in out
+    assert "DOMINATION_KAFKA_SASL_PASSWORD=********\n" in out
+
+
+def test_the_version_names_bytewax_and_librdkafka(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    out = capsys.readouterr().out
+    assert "bytewax 0.21.1" in out
+    assert "librdkafka 2." in out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["nonsense"], ["judge"], ["judge", "x"], ["worker", "-w", "0"], ["worker", "-i", "0"]],
+)
+def test_wrong_usage_ends_with_2(arguments: list[str]) -> None:
+    assert main(arguments) == 2
+
+
+@pytest.mark.parametrize("command", [(*DOMINATION, "worker"), BYTEWAX])
+@pytest.mark.parametrize(
+    ("name", "value"), [("FOO", "1"), ("LOG_LEVEL", "loud"), ("KAFKA_NO_SUCH_PROPERTY", "1")]
+)
+def test_a_wrong_setting_is_one_line_and_78(
+    command: tuple[str, ...], name: str, value: str
+) -> None:
+    ended = run(*command, environment={f"DOMINATION_{name}": value})
+    assert ended.returncode == 78
+    assert len(ended.stderr.splitlines()) == 1, ended.stderr
+
+
+@pytest.mark.parametrize("arguments", [["check"], ["topics"], ["produce", "--count", "1"]])
+def test_without_a_broker_commands_say_so_in_one_line_and_end_with_69(arguments: list[str]) -> None:
+    ended = run(
+        *DOMINATION,
+        *arguments,
+        environment={
+            "DOMINATION_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+            "DOMINATION_LOG_LEVEL": "error",
+        },
+    )
+    assert ended.returncode == 69
+    lines = (ended.stdout + ended.stderr).splitlines()
+    told = [line for line in lines if "no broker at 127.0.0.1:1" in line]
+    assert len(told) == 1
+    assert "Traceback" not in ended.stderr
+
+
+def test_topics_are_made_once_and_left_as_they_are(pipeline: Pipeline) -> None:
+    assert run(*DOMINATION, "check", environment=pipeline.environment).returncode == 78
+    made = run(*DOMINATION, "topics", "--partitions", "5", environment=pipeline.environment)
+    assert made.stdout.splitlines()[0] == f"{pipeline.input}: made, 5 partitions"
+    again = run(*DOMINATION, "topics", "--partitions", "7", environment=pipeline.environment)
+    assert again.returncode == 0
+    assert again.stdout.splitlines()[0] == f"{pipeline.input}: exists, left as it is, 5 partitions"
+    checked = run(*DOMINATION, "check", environment=pipeline.environment)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert {line[:4] for line in checked.stdout.splitlines()} == {"ok  "}
+
+
+def test_produce_confirms_what_it_sends(pipeline: Pipeline) -> None:
+    assert (
+        run(*DOMINATION, "produce", "--count", "10", environment=pipeline.environment).returncode
+        == 78
+    )
+    pipeline.create()
+    ended = run(
+        *DOMINATION, "produce", "--count", "1000", "--seed", "1", environment=pipeline.environment
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == f"1000 ratings in {pipeline.input}, every delivery confirmed\n"
+    assert len(pipeline.read(pipeline.input).records) == 1000
+
+
+def test_the_demo_ends_when_all_its_humans_are_shadows() -> None:
+    ended = run(*DOMINATION, "demo", "--humans", "500", "--seed", "3")
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines()[-1].startswith("500 ratings  500 shadows: ")
+
+
+def test_ctrl_c_ends_the_demo_and_its_worker_with_0() -> None:
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "domination", "demo"],
+        cwd=ROOT,
+        env=CLEAN,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert demo.stdout
+    for line in demo.stdout:
+        if "shadows" in line and " 0 shadows" not in line:
+            break
+    demo.send_signal(signal.SIGINT)
+    rest, _ = demo.communicate(timeout=90)
+    assert demo.returncode == 0
+    sent, _, seen = rest.splitlines()[-1].partition(" ratings  ")
+    assert seen.startswith(f"{sent} shadows")
+
+
+def test_the_dataflow_can_be_drawn_without_a_broker() -> None:
+    drawn = run(*DRAW)
+    assert drawn.returncode == 0, drawn.stderr
+    for step in ("records", "read", "judge", "write", "shadows"):
+        assert step in drawn.stdout

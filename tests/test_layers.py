@@ -1,0 +1,67 @@
+"""Who may know whom: the pure core knows no broker and no dataflow."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "domination"
+KAFKA = {"broker", "check", "demo", "humans", "reader", "session", "writer"}
+BYTEWAX = {"flow", "kafka", "worker"}
+
+
+def imported(module: str) -> set[str]:
+    """Give the top-level packages that a module imports, also inside functions and for types."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text())):
+        if isinstance(node, ast.Import):
+            found |= {name.name.partition(".")[0] for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").partition(".")[0])
+    return found
+
+
+def told(code: str) -> str:
+    """Give the last line that a fresh interpreter prints."""
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(command, check=True, capture_output=True, text=True)
+    return ended.stdout.splitlines()[-1]
+
+
+MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_the_modules_named_for_it_know_kafka_or_bytewax(module: str) -> None:
+    allowed = {"confluent_kafka"} if module in KAFKA else set()
+    allowed |= {"bytewax"} if module in BYTEWAX else set()
+    # The version command names both.
+    allowed |= {"confluent_kafka"} if module == "cli" else set()
+    assert imported(module) & {"confluent_kafka", "bytewax"} <= allowed
+
+
+@pytest.mark.parametrize("module", ["shadow", "wire", "transaction", "dead_letter"])
+def test_the_pure_core_loads_neither(module: str) -> None:
+    code = (
+        f"import sys, domination.{module}\n"
+        "print([name for name in ('bytewax', 'confluent_kafka', 'socket') if name in sys.modules])"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
+    assert loaded.stdout.strip() == "[]"
+
+
+def test_the_help_waits_for_no_heavy_import() -> None:
+    code = (
+        "import sys; from domination.cli import main; main(['--help'])\n"
+        "print([name for name in ('bytewax', 'confluent_kafka', 'orjson') if name in sys.modules])"
+    )
+    helped = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
+    assert helped.stdout.splitlines()[-1] == "[]"

@@ -1,0 +1,71 @@
+"""The log: lines for people, objects for programs, and no flood."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING
+
+from domination import log
+from domination.meter import Meter
+from domination.settings import Settings
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def test_text_says_when_how_grave_and_who(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure(Settings())
+    log.worker_logger(3).info("assigned %s", [1])
+    log.worker_logger(3).debug("not at this level")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(" INFO    domination.worker-3: assigned [1]")
+
+
+def test_json_is_one_object_a_line_even_for_a_traceback(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    log.configure(Settings(log_format="json"))
+    try:
+        int("two\nlines")
+    except ValueError:
+        log.logger.exception("bug")
+    (line,) = capsys.readouterr().err.splitlines()
+    row = json.loads(line)
+    assert (row["level"], row["logger"], row["message"]) == ("error", "domination", "bug")
+    assert "two\\nlines" in row["exception"]
+    assert row["time"].endswith("+00:00")
+
+
+def test_what_librdkafka_repeats_is_said_once_in_a_while() -> None:
+    now = [0.0]
+    limit = log.Limit(seconds=10, clock=lambda: now[0])
+
+    def passes(kind: str) -> bool:
+        return limit.filter(logging.makeLogRecord({"msg": "%s %s", "args": (kind, "text")}))
+
+    assert [passes("FAIL"), passes("FAIL"), passes("REQTMOUT")] == [True, False, True]
+    now[0] = 10.0
+    assert [passes("FAIL"), passes("FAIL")] == [True, False]
+    assert not passes("CONFWARN")
+
+
+def test_the_rate_is_said_once_in_a_while_and_not_when_idle(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    logger = logging.getLogger("meter")
+    now = [0.0]
+    meter = Meter(logger, seconds=30, clock=lambda: now[0])
+    with caplog.at_level(logging.INFO, "meter"):
+        meter.count(2500, 500)
+        meter.report()
+        assert not caplog.messages
+        now[0] = 30.0
+        meter.report()
+        now[0] = 60.0
+        meter.report()
+        meter.report(last=True)
+    assert caplog.messages == [
+        "100 records/s: 2,500 shadows and 500 dead letters in 30 s",
+        "wrote 3,000 records in all",
+    ]
