@@ -39,8 +39,12 @@ class Ends:
 
     def close(self, worker_index: int) -> None:
         """Close the session of a worker, if it came so far as to have one."""
-        if worker_index in self._sessions:
+        if worker_index not in self._sessions:
+            return
+        try:
             self._sessions[worker_index].close()
+        except Exception as error:  # noqa: BLE001 - Bytewax would hide its message
+            self.lifecycle.fail(error)
 
 
 class KafkaSource(DynamicSource[Records]):
@@ -91,10 +95,7 @@ class _SourcePartition(StatelessSourcePartition[Records]):
         return batch
 
     def close(self) -> None:
-        try:
-            self._ends.close(self._worker_index)
-        except Exception as error:  # noqa: BLE001 - Bytewax would hide its message
-            self._ends.lifecycle.fail(error)
+        self._ends.close(self._worker_index)
 
 
 class _SinkPartition(StatelessSinkPartition[Written]):
@@ -108,3 +109,4 @@ class _SinkPartition(StatelessSinkPartition[Written]):
                 self._ends.session(self._worker_index).write(written)
         except Exception as error:  # noqa: BLE001 - Bytewax would hide its message
             self._ends.lifecycle.fail(error)
+            self._ends.close(self._worker_index)

@@ -75,25 +75,16 @@ class Session:
     def next_batch(self) -> list[Records] | None:
         """Do what the commit rule asks for until there is a batch, or time to let others work.
 
-        None is the end: the worker has been asked to stop, and nothing is in flight.
+        None is the end: the worker has been asked to stop and nothing is in flight, or its sink
+        has failed.
         """
-        if self._lifecycle.stopping:
-            self._rule.drain()
-            if not self._rule.in_flight:
-                self._finish()
-                return None
-        elif not self._joined:
+        if self._closed or self._drained():
+            return None
+        if not self._joined:
             self._join()
             return []
         try:
-            while (step := self._rule.step(time.monotonic())) is not Step.POLL:
-                if step is Step.WAIT:
-                    self._wait()
-                    return []
-                self._take(step)
-                if self._lifecycle.stopping:
-                    return []
-            return self._poll()
+            return self._advance()
         except EvictedError as error:
             self._rejoin(error)
             return []
@@ -173,6 +164,28 @@ class Session:
 
     def _make_reader(self) -> Reader:
         return Reader(self._settings, self._identity.instance, self._change, self._log)
+
+    def _drained(self) -> bool:
+        """When asked to stop: end the open transaction once nothing is in flight."""
+        if not self._lifecycle.stopping:
+            return False
+        self._rule.drain()
+        if self._rule.in_flight:
+            return False
+        while (step := self._rule.step(time.monotonic())) in (Step.COMMIT, Step.ABORT):
+            self._take(step)
+        self._meter.report(last=True)
+        return True
+
+    def _advance(self) -> list[Records]:
+        while (step := self._rule.step(time.monotonic())) is not Step.POLL:
+            if step is Step.WAIT:
+                self._wait()
+                return []
+            self._take(step)
+            if self._lifecycle.stopping:
+                return []
+        return self._poll()
 
     def _take(self, step: Step) -> None:
         if step is Step.COMMIT:
@@ -258,12 +271,6 @@ class Session:
                 self._commit()
         finally:
             self._rule.changed()
-
-    def _finish(self) -> None:
-        """Commit what is open, or abort it; what cannot be ended now is aborted by Kafka."""
-        while (step := self._rule.step(time.monotonic())) in (Step.COMMIT, Step.ABORT):
-            self._take(step)
-        self._meter.report(last=True)
 
     def _attempt(self, doing: str, call: Callable[..., None], *arguments: Any) -> bool:
         """Make a transactional call until it has an outcome, for a finite time (rules 6, 7)."""

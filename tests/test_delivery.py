@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,13 @@ import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
+from kafka_server import free_ports
 from pipeline import BYTEWAX, WORKER, eventually
 from records import BAD, SECRET, humans, mixed
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pipeline import Pipeline
 
 
@@ -36,6 +40,19 @@ def test_every_record_leaves_once_as_a_shadow_or_as_a_dead_letter(
     assert [worker.stop() for worker in workers] == [0] * processes
     pipeline.exactly_once(BAD)
     assert SECRET not in pipeline.outputs()
+
+
+def test_a_bytewax_cluster_is_as_exact(pipeline: Pipeline) -> None:
+    pipeline.create()
+    pipeline.send(mixed(5_000))
+    addresses = ";".join(f"127.0.0.1:{port}" for port in free_ports(2))
+    cluster = [pipeline.worker("-i", str(place), "-a", addresses) for place in range(2)]
+    pipeline.drained()
+    assert pipeline.members() == 2
+    for worker in cluster:
+        worker.process.send_signal(signal.SIGTERM)
+    assert [worker.wait() for worker in cluster] == [0, 0]
+    pipeline.exactly_once(BAD)
 
 
 def test_a_dead_letter_is_the_original_with_its_place_and_reason(pipeline: Pipeline) -> None:
@@ -166,7 +183,8 @@ def test_a_signal_drains_commits_leaves_the_group_and_ends_with_0(
     assert pipeline.members() == 2
     started = time.monotonic()
     assert worker.stop(number) == 0
-    assert time.monotonic() - started < 1
+    # It takes a tenth of a second; no time-out of ours or of Kafka's is as short as this.
+    assert time.monotonic() - started < 5
     assert pipeline.members() == 0
 
 
@@ -234,4 +252,34 @@ def test_offsets_that_are_gone_end_the_worker_instead_of_a_replay(pipeline: Pipe
     assert worker.wait() == 78
     assert "is gone" in worker.output
     assert "Traceback" not in worker.output
+    assert not pipeline.read(pipeline.output).records
+
+
+DROPS_A_BATCH = """
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+from domination import kafka, lifecycle, log, settings, wire
+settings = settings.from_environment()
+log.configure(settings)
+life = lifecycle.Lifecycle()
+life.exit_with_code()
+ends = kafka.Ends(settings, life)
+flow = Dataflow("wrong")
+records = op.input("records", flow, kafka.KafkaSource(ends))
+{step}
+op.output("shadows", written, kafka.KafkaSink(ends))
+"""
+
+
+def test_a_bug_at_the_sink_ends_with_1_and_its_message(pipeline: Pipeline, tmp_path: Path) -> None:
+    pipeline.create()
+    pipeline.send(humans(10))
+    (tmp_path / "wrong.py").write_text(
+        DROPS_A_BATCH.format(step="written = op.map('skip', records, lambda batch: batch)")
+    )
+    command = (sys.executable, "-m", "bytewax.run", f"{tmp_path}/wrong.py:flow")
+    worker = pipeline.worker(command=command)
+    assert worker.wait() == 1
+    assert "AttributeError: 'Records' object has no attribute 'rejects'" in worker.output
+    assert "panic" not in worker.output
     assert not pipeline.read(pipeline.output).records

