@@ -5,7 +5,6 @@ The numbers in the comments are those of the rules in `transaction.py`.
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -16,6 +15,7 @@ from domination.errors import DominationError, Exit
 from domination.identity import Identity
 from domination.log import worker_logger
 from domination.meter import Meter
+from domination.patience import Patience
 from domination.reader import BATCH_RECORDS, EvictedError, Reader
 from domination.transaction import Failure, Step, Transaction
 from domination.wire import Fault, Reason, Records
@@ -34,10 +34,7 @@ _SLICE_SECONDS: Final = 0.5
 _CALL_SECONDS: Final = 10.0
 _LAST_CALL_SECONDS: Final = 1.0
 """The same for a worker that has been asked to end."""
-_SILENCE_SECONDS: Final = 5.0
-"""After so long without a word from the broker it is asked for one."""
 _STUCK_SECONDS: Final = 30.0
-_RETRY_SECONDS: Final = 0.1
 _REJOIN_SECONDS: Final = 60.0
 
 
@@ -66,8 +63,7 @@ class Session:
         self._reader = self._make_reader()
         self._rejoined = float("-inf")
         self._meter = Meter(self._log)
-        self._heard = time.monotonic()
-        self._trouble_since: float | None = None
+        self._patience = Patience(settings, lifecycle, self._log)
         self._waiting_since: float | None = None
         self._joined = False
         self._closed = False
@@ -115,6 +111,7 @@ class Session:
         if self._closed:
             return
         self._closed = True
+        self._rule.changed()
         try:
             self._writer.close(_SLICE_SECONDS)
             self._reader.leave(_LAST_CALL_SECONDS)
@@ -128,10 +125,10 @@ class Session:
         except DominationError as error:
             if error.exit_code is not Exit.UNAVAILABLE:
                 raise
-            self._troubled(str(error))
+            self._patience.troubled(str(error))
             return
         broker.require_topics(found)
-        self._calm()
+        self._patience.calm()
         self._joined = True
         self._reader.subscribe()
         self._log.info(
@@ -225,7 +222,7 @@ class Session:
         ticket = self._rule.emit(positions, time.monotonic())
         if len(messages) < BATCH_RECORDS:
             self._rule.drain()
-        self._heard = time.monotonic()
+        self._patience.heard()
         return [
             Records(
                 list(map(Message.value, messages)),
@@ -253,13 +250,13 @@ class Session:
             self._attempt("committing", self._writer.commit)
         ):
             self._rule.committed()
-            self._calm()
+            self._patience.calm()
 
     def _rewind(self) -> None:
         try:
             self._reader.rewind(_SLICE_SECONDS)
         except KafkaException as exception:
-            self._troubled(f"going to the committed offsets: {exception.args[0].str()}")
+            self._patience.troubled(f"going to the committed offsets: {exception.args[0].str()}")
             self._reader.poll(0)  # Serves the group; what it brings is read again.
         else:
             self._rule.rewound()
@@ -303,7 +300,7 @@ class Session:
             raise end
         if failure is not Failure.ABORTABLE:
             self._writer.discard()
-        self._troubled(f"{doing}: {error.str()}")
+        self._patience.troubled(f"{doing}: {error.str()}")
 
     def _wait(self) -> None:
         """Wait for batches in flight, but not for ever (rule 3)."""
@@ -316,30 +313,12 @@ class Session:
 
     def _listen(self) -> None:
         """Nothing has come: see now and then whether the broker is there at all."""
-        silence = _RETRY_SECONDS if self._trouble_since else _SILENCE_SECONDS
-        if time.monotonic() - self._heard < silence:
+        if not self._patience.doubtful:
             return
         if self._reader.answers(_SLICE_SECONDS):
-            self._calm()
+            self._patience.calm()
         else:
-            self._troubled("no answer")
-
-    def _calm(self) -> None:
-        self._heard = time.monotonic()
-        if self._trouble_since:
-            self._log.info("going on after %.1f s", self._heard - self._trouble_since)
-            self._trouble_since = None
-
-    def _troubled(self, what: str) -> None:
-        """Wait a little before the next try; end after the availability time-out (rule 7)."""
-        now = time.monotonic()
-        level = logging.DEBUG if self._trouble_since else logging.WARNING
-        self._trouble_since = self._trouble_since or now
-        limit = self._settings.availability_timeout_seconds
-        if now - self._trouble_since > limit:
-            raise broker.no_broker(self._settings, f"{what}, for {limit:g} s")
-        self._log.log(level, "%s; trying again for %g s", what, limit)
-        self._lifecycle.pause(_RETRY_SECONDS)
+            self._patience.troubled("no answer")
 
 
 _TOO_LARGE: Final = Fault(Reason.SHADOW_TOO_LARGE, "the shadow is larger than its topic takes")

@@ -1,0 +1,68 @@
+"""How long a worker goes on trying without success (rule 7)."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Final
+
+from domination.errors import DominationError, Exit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from domination.lifecycle import Lifecycle
+    from domination.settings import Settings
+
+_RETRY_SECONDS: Final = 0.1
+_SILENCE_SECONDS: Final = 5.0
+
+
+class Patience:
+    """Knows since when there is trouble, says so once, and ends after the availability time-out."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        lifecycle: Lifecycle,
+        log: logging.Logger,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._lifecycle = lifecycle
+        self._log = log
+        self._clock = clock
+        self._heard = clock()
+        self._trouble_since: float | None = None
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether it is time to ask the broker for a sign of life."""
+        limit = _SILENCE_SECONDS if self._trouble_since is None else _RETRY_SECONDS
+        return self._clock() - self._heard >= limit
+
+    def heard(self) -> None:
+        """Note a sign of life."""
+        self._heard = self._clock()
+
+    def calm(self) -> None:
+        """Note that all is well."""
+        self.heard()
+        if self._trouble_since is not None:
+            self._log.info("going on after %.1f s", self._heard - self._trouble_since)
+            self._trouble_since = None
+
+    def troubled(self, what: str) -> None:
+        """Wait a little before the next try; raises once the availability time-out is over."""
+        now = self._clock()
+        limit = self._settings.availability_timeout_seconds
+        level = logging.WARNING if self._trouble_since is None else logging.DEBUG
+        self._trouble_since = now if self._trouble_since is None else self._trouble_since
+        if now - self._trouble_since > limit:
+            raise DominationError(
+                Exit.UNAVAILABLE,
+                f"no broker at {self._settings.bootstrap_servers} to work with for {limit:g} s "
+                f"({what}); start Kafka or set DOMINATION_KAFKA_BOOTSTRAP_SERVERS",
+            )
+        self._log.log(level, "%s; trying again for %g s", what, limit)
+        self._lifecycle.pause(_RETRY_SECONDS)

@@ -1,0 +1,80 @@
+"""How long a worker goes on trying."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from domination.errors import DominationError, Exit
+from domination.lifecycle import Lifecycle
+from domination.patience import Patience
+from domination.settings import Settings
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def patience(clock: Clock) -> Patience:
+    lifecycle = Lifecycle()
+    lifecycle.stop()  # It does not wait between the tries.
+    settings = Settings(availability_timeout_seconds=10)
+    return Patience(settings, lifecycle, logging.getLogger("patience"), clock)
+
+
+def test_trouble_longer_than_the_availability_timeout_is_the_end(
+    patience: Patience, clock: Clock
+) -> None:
+    patience.troubled("no answer")
+    clock.now = 10.0
+    patience.troubled("no answer")
+    clock.now = 10.1
+    with pytest.raises(DominationError, match="no answer") as ended:
+        patience.troubled("no answer")
+    assert ended.value.exit_code is Exit.UNAVAILABLE
+
+
+def test_a_success_in_between_starts_the_time_anew(patience: Patience, clock: Clock) -> None:
+    patience.troubled("no answer")
+    clock.now = 9.0
+    patience.calm()
+    clock.now = 18.0
+    patience.troubled("no answer")
+    clock.now = 28.0
+    patience.troubled("no answer")
+
+
+def test_trouble_is_told_once_and_its_end_too(
+    patience: Patience, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "patience"):
+        patience.calm()
+        for _ in range(5):
+            patience.troubled("no answer")
+        clock.now = 3.0
+        patience.calm()
+    assert caplog.messages == ["no answer; trying again for 10 s", "going on after 3.0 s"]
+
+
+def test_the_broker_is_asked_after_silence_and_sooner_in_trouble(
+    patience: Patience, clock: Clock
+) -> None:
+    clock.now = 1.0
+    assert not patience.doubtful
+    patience.troubled("no answer")
+    assert patience.doubtful
+    patience.calm()
+    clock.now = 6.0
+    assert patience.doubtful
+    patience.heard()
+    assert not patience.doubtful
