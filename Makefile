@@ -1,5 +1,7 @@
-# A Python that Bytewax has a wheel for; another one: make install PYTHON=/path/to/python
-PYTHON ?= $(firstword $(foreach v,3.12 3.11 3.10,$(shell command -v python$(v))) python3)
+# The first Python that Bytewax has a wheel for; another one: make install PYTHON=/path/to/python
+FITS := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 13))
+PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.10; do \
+    $$python -c '$(FITS)' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 .PHONY: help install run test linter build lock clean
@@ -10,8 +12,8 @@ help: ## Show this help
 install: .venv/.done ## Make .venv with the locked dependencies and this package
 
 .venv/.done: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 10) <= v < (3, 13) else \
-	    f"domination needs Python 3.10, 3.11 or 3.12, and $(PYTHON) is {v[0]}.{v[1]}: make install PYTHON=python3.12")'
+	@$(PYTHON) -c '$(FITS)' 2>/dev/null || { \
+	    echo "domination needs Python 3.10, 3.11 or 3.12: make install PYTHON=/path/to/python" >&2; exit 1; }
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
