@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from confluent_kafka import KafkaException
 from confluent_kafka.admin import AclOperation
 
 from domination import broker
@@ -13,11 +12,12 @@ from domination.identity import Identity
 from domination.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from domination.settings import Settings
 
-_SECONDS: Final = 5.0
+# A cluster that has never had a group or a transaction makes its own topics for them first.
+_SECONDS: Final = 20.0
 
 Finding = tuple[str, DominationError | None]
 
@@ -25,52 +25,53 @@ Finding = tuple[str, DominationError | None]
 def findings(settings: Settings) -> Iterator[Finding]:
     """Look at the broker, the topics and the rights; nothing is written and no group is joined."""
     admin = broker.Admin(settings, _SECONDS)
+    at = f"broker {settings.bootstrap_servers}"
     try:
         partitions = admin.partitions(settings.topics)
     except DominationError as error:
-        yield f"broker {settings.bootstrap_servers}", error
+        yield at, error
         return
-    yield f"broker {settings.bootstrap_servers}", None
+    yield at, None
     needed = (AclOperation.READ, AclOperation.WRITE, AclOperation.WRITE)
     for topic, operation in zip(settings.topics, needed, strict=True):
-        if not partitions[topic]:
-            yield f"topic {topic}", _missing(topic)
-        else:
-            allowed = admin.topic_operations(topic)
-            yield (
-                f"topic {topic}, {partitions[topic]} partitions",
-                _right(allowed, operation, f"topic {topic}"),
-            )
-    group = f"group {settings.group}"
-    yield group, _right(admin.group_operations(settings.group), AclOperation.READ, group)
-    yield _transactions(settings)
+        yield (
+            f"topic {topic}, {partitions[topic]} partitions",
+            _error(_topic, admin, topic, partitions[topic], operation),
+        )
+    yield f"group {settings.group}", _error(_group, admin, settings.group)
+    yield "transactional id", _error(_transactions, settings)
 
 
-def _transactions(settings: Settings) -> Finding:
+def _error(look: Callable[..., None], *arguments: Any) -> DominationError | None:
+    try:
+        look(*arguments)
+    except DominationError as error:
+        return error
+    return None
+
+
+def _topic(admin: broker.Admin, topic: str, partitions: int, operation: AclOperation) -> None:
+    if not partitions:
+        raise DominationError(Exit.SETTING, "missing; make it with 'domination topics'")
+    _require(operation, admin.topic_operations(topic))
+
+
+def _group(admin: broker.Admin, group: str) -> None:
+    _require(AclOperation.READ, admin.group_operations(group))
+
+
+def _require(operation: AclOperation, allowed: set[AclOperation]) -> None:
+    if operation not in allowed:
+        raise DominationError(Exit.REFUSED, f"no right to {operation.name} it; ask for that ACL")
+
+
+def _transactions(settings: Settings) -> None:
     identity = Identity(settings, worker_index=0)
     # Not the worker's own id: taking that would fence a worker that runs.
-    what = f"transactional id {identity.transactional_id}-check"
     writer = Writer(settings, f"{identity.transactional_id}-check")
     try:
-        writer.renew(_SECONDS)
-    except KafkaException as exception:
-        error = exception.args[0]
-        return what, broker.expected(error, "starting transactions") or broker.no_broker(
-            settings, error
-        )
+        with broker.told(settings, "starting transactions"):
+            writer.renew(_SECONDS)
     finally:
         writer.close(_SECONDS)
         identity.release()
-    return what, None
-
-
-def _missing(topic: str) -> DominationError:
-    return DominationError(Exit.SETTING, f"missing; make it with 'domination topics' ({topic})")
-
-
-def _right(
-    allowed: set[AclOperation], operation: AclOperation, what: str
-) -> DominationError | None:
-    if operation in allowed:
-        return None
-    return DominationError(Exit.REFUSED, f"no right to {operation.name} {what}; ask for that ACL")
