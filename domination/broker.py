@@ -5,8 +5,15 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AclOperation, AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import (
+    AclOperation,
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
 
 from domination.errors import DominationError, Exit
 from domination.log import librdkafka
@@ -190,6 +197,14 @@ class Admin:
             }
         except KafkaException:
             return {}
+
+    def first_offsets(self, partitions: Iterable[TopicPartition]) -> dict[int, int]:
+        """Ask for the first offset that each partition of a topic still has."""
+        wanted = {
+            TopicPartition(each.topic, each.partition): OffsetSpec.earliest() for each in partitions
+        }
+        asked = self._client.list_offsets(wanted, request_timeout=self._timeout)
+        return {each.partition: future.result().offset for each, future in asked.items()}
 
     @contextmanager
     def _asking(self, doing: str) -> Iterator[None]:

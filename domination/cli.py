@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from contextlib import nullcontext
+import time
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -14,7 +14,9 @@ from domination.errors import DominationError, Exit
 from domination.settings import LOG_FORMATS, LOG_LEVELS, from_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+_SHOW_SECONDS: Final = 0.2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -136,16 +138,31 @@ def produce(rate: float | None, count: int | None, seed: int | None) -> int:
     sends = producer.send(
         islice(human_ratings(seed), count), rate, going=lambda: not lifecycle.stopping
     )
-    shown: Any = nullcontext()
-    if sys.stderr.isatty():
-        shown = click.progressbar(length=count, label="ratings", file=sys.stderr, show_pos=True)
-    with shown as bar:
-        for sent in sends:
-            if bar and sent:
-                bar.update(sent)
+    _show_progress(sends, count)
     producer.finish()
     click.echo(f"{producer.confirmed} ratings in {settings.input_topic}, every delivery confirmed")
     return Exit.OK
+
+
+def _show_progress(sends: Iterator[int], count: int | None) -> None:
+    """Run the sending, with a bar on a terminal, or a count where there is no end to it."""
+    if not sys.stderr.isatty():
+        for _ in sends:
+            pass
+    elif count:
+        with click.progressbar(
+            length=count, label="ratings", file=sys.stderr, show_pos=True
+        ) as bar:
+            for sent in sends:
+                bar.update(sent)
+    else:
+        total, shown = 0, time.monotonic()
+        for sent in sends:
+            total += sent
+            if time.monotonic() - shown >= _SHOW_SECONDS:
+                shown = time.monotonic()
+                click.echo(f"\r{total:,} ratings", nl=False, err=True)
+        click.echo(f"\r{total:,} ratings", err=True)
 
 
 @cli.command()

@@ -6,8 +6,6 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import (
-    OFFSET_BEGINNING,
-    OFFSET_END,
     Consumer,
     KafkaError,
     KafkaException,
@@ -28,6 +26,10 @@ if TYPE_CHECKING:
 BATCH_RECORDS: Final = 3000
 """Most records of one poll: with fewer each costs more, with more the cache is missed."""
 
+_COMMIT: Final = True
+_ABORT: Final = False
+_SLICE_SECONDS: Final = 0.5
+_FIRST_SECONDS: Final = 5.0
 _CONFIG: Final = {
     "auto.offset.reset": "error",
     "enable.auto.commit": False,
@@ -55,7 +57,7 @@ class Reader:
     """Reads the input topic as one member of the group.
 
     `changes` is called before partitions come or go, on the thread that polls, with whether they
-    may still be committed; after it the consumer stands nowhere until `rewind`.
+    may still be committed. `retry` is told why the broker has to be asked again; it says if to.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Reader:
         settings: Settings,
         instance: str,
         changes: Callable[[bool], None],
+        retry: Callable[[str], bool],
         log: logging.Logger,
     ) -> None:
         config = broker.client_config(settings, _CONFIG) | {
@@ -70,7 +73,9 @@ class Reader:
             "group.instance.id": instance,
             "error_cb": self._note,
         }
+        self._settings = settings
         self._changes = changes
+        self._retry = retry
         self._log = log
         self._failures: list[Exception] = []
         self._topic = settings.input_topic
@@ -111,18 +116,8 @@ class Reader:
         return messages
 
     def rewind(self, timeout: float) -> None:
-        """Go to the committed offsets of the assignment; to the beginning where there is none.
-
-        The broker answers only once no transaction holds offsets of these partitions back.
-        """
-        assignment = self._consumer.assignment()
-        if not assignment:
-            return
-        for partition in self._consumer.committed(assignment, timeout=timeout):
-            if partition.error:
-                raise KafkaException(partition.error)
-            if partition.offset < 0:
-                partition.offset = OFFSET_BEGINNING
+        """Go to the committed offsets of the assignment; to the first where there is none."""
+        for partition in self._places(self._consumer.assignment(), timeout):
             self._consumer.seek(partition)
 
     def position(self, offsets: Mapping[int, int]) -> tuple[list[TopicPartition], Any]:
@@ -160,30 +155,58 @@ class Reader:
         )
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._guard(commit=True)
-        # Where to read on is for `rewind` to say; nothing is read before it.
-        for partition in partitions:
-            partition.offset = OFFSET_END
+        self._guard(self._changes, _COMMIT)
+        places = self._guard(self._find_places, partitions) or partitions
         if self._cooperative:
-            consumer.incremental_assign(partitions)
+            consumer.incremental_assign(places)
         else:
-            consumer.assign(partitions)
+            consumer.assign(places)
         self._tell("assigned", partitions)
 
+    def _find_places(self, partitions: list[TopicPartition]) -> list[TopicPartition] | None:
+        while True:
+            try:
+                return self._places(partitions, _SLICE_SECONDS)
+            except KafkaException as exception:  # noqa: PERF203 - tried until it has an answer
+                if not self._retry(f"looking for the committed offsets: {exception.args[0].str()}"):
+                    return None
+
+    def _places(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
+        """Find the offsets to read on from, as numbers.
+
+        Never a logical offset (beginning, end): when librdkafka is told to go elsewhere while it
+        looks one up, it goes there and half a second later to what it had looked up. The broker
+        tells the committed offsets only once no transaction holds them back.
+        """
+        if not partitions:
+            return []
+        places = self._consumer.committed(partitions, timeout=timeout)
+        for place in places:
+            if place.error:
+                raise KafkaException(place.error)
+        new = [place for place in places if place.offset < 0]
+        if new:
+            # Over a connection of its own: on the consumer's the answer waits behind a fetch.
+            first = broker.Admin(self._settings, _FIRST_SECONDS).first_offsets(new)
+            for place in new:
+                place.offset = first[place.partition]
+        return places
+
     def _revoked(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._guard(commit=True)
+        self._guard(self._changes, _COMMIT)
         self._tell("revoked", partitions)
 
     def _lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._guard(commit=False)
+        self._guard(self._changes, _ABORT)
         self._tell("lost", partitions)
 
-    def _guard(self, *, commit: bool) -> None:
+    def _guard(self, call: Callable[[Any], Any], argument: object) -> Any:
         # An exception would leave librdkafka's call with messages half taken.
         try:
-            self._changes(commit)
+            return call(argument)
         except Exception as error:  # noqa: BLE001 - raised again by poll
             self._failures.append(error)
+            return None
 
     def _tell(self, what: str, partitions: list[TopicPartition]) -> None:
         numbers = sorted(partition.partition for partition in partitions)

@@ -60,10 +60,10 @@ class Session:
         self._identity = Identity(settings, worker_index)
         self._writer = Writer(settings, self._identity.transactional_id)
         self._log = worker_logger(worker_index)
+        self._patience = Patience(settings, lifecycle, self._log)
         self._reader = self._make_reader()
         self._rejoined = float("-inf")
         self._meter = Meter(self._log)
-        self._patience = Patience(settings, lifecycle, self._log)
         self._waiting_since: float | None = None
         self._joined = False
         self._closed = False
@@ -160,7 +160,7 @@ class Session:
         self._reader.subscribe()
 
     def _make_reader(self) -> Reader:
-        return Reader(self._settings, self._identity.instance, self._change, self._log)
+        return Reader(self._settings, self._identity.instance, self._change, self._retry, self._log)
 
     def _drained(self) -> bool:
         """When asked to stop: end the open transaction once nothing is in flight."""
@@ -251,6 +251,10 @@ class Session:
         ):
             self._rule.committed()
             self._patience.calm()
+
+    def _retry(self, why: str) -> bool:
+        self._patience.troubled(why)
+        return not self._lifecycle.stopping
 
     def _rewind(self) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -134,6 +135,29 @@ def test_produce_confirms_what_it_sends(pipeline: Pipeline) -> None:
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == f"1000 ratings in {pipeline.input}, every delivery confirmed\n"
     assert len(pipeline.read(pipeline.input).records) == 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"), [(("--count", "300"), "300/300"), (("--rate", "900"), " ratings")]
+)
+def test_produce_shows_on_a_terminal_how_far_it_is(
+    pipeline: Pipeline, arguments: tuple[str, ...], shown: str
+) -> None:
+    pipeline.create()
+    terminal, its_end = pty.openpty()
+    produce = subprocess.Popen(
+        [*DOMINATION, "produce", *arguments],
+        env=CLEAN | pipeline.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=its_end,
+    )
+    os.close(its_end)
+    seen = ""
+    while shown not in seen:
+        seen += os.read(terminal, 4096).decode()
+    produce.send_signal(signal.SIGINT)
+    assert produce.wait(60) == 0
+    os.close(terminal)
 
 
 def test_the_demo_ends_when_all_its_humans_are_shadows() -> None:

@@ -148,6 +148,25 @@ def test_a_broker_frozen_past_every_call_is_waited_for(
     finish(own_pipeline, worker)
 
 
+def test_a_broker_that_stutters_through_rebalances_is_waited_for(
+    own_kafka: KafkaServer, own_pipeline: Pipeline
+) -> None:
+    own_kafka.start()
+    own_pipeline.create()
+    worker = own_pipeline.worker()
+    worker.until("assigned")
+    with ratings_flow(own_pipeline, 8_000) as flowing:
+        while flowing():
+            other = own_pipeline.worker()
+            for _ in range(6):
+                time.sleep(0.2)
+                own_kafka.send_signal(signal.SIGSTOP)
+                time.sleep(0.4)
+                own_kafka.send_signal(signal.SIGCONT)
+            assert other.stop() == 0
+    finish(own_pipeline, worker)
+
+
 def test_a_broker_absent_at_the_start_is_waited_for(
     own_kafka: KafkaServer, own_pipeline: Pipeline
 ) -> None:
