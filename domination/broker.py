@@ -200,9 +200,8 @@ class Admin:
 
     def first_offsets(self, partitions: Iterable[TopicPartition]) -> dict[int, int]:
         """Ask for the first offset that each partition of a topic still has."""
-        wanted = {
-            TopicPartition(each.topic, each.partition): OffsetSpec.earliest() for each in partitions
-        }
+        earliest = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+        wanted = {TopicPartition(each.topic, each.partition): earliest for each in partitions}
         asked = self._client.list_offsets(wanted, request_timeout=self._timeout)
         return {each.partition: future.result().offset for each, future in asked.items()}
 

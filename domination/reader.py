@@ -37,6 +37,8 @@ _CONFIG: Final = {
     "isolation.level": "read_committed",
     # The default sleeps a second whenever the queue is full.
     "fetch.queue.backoff.ms": 10,
+    # The answer to any other question waits behind a fetch: a broker that has nothing says so soon.
+    "fetch.wait.max.ms": 200,
     # Enough to read ahead, little enough to keep the memory flat over any backlog.
     "queued.min.messages": 20_000,
     "queued.max.messages.kbytes": 16_384,

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _IDLE_SECONDS: Final = 0.1
 _SLICE_SECONDS: Final = 0.5
 """A blocking call is made in slices, so that a signal is seen within one."""
+_PROBE_SECONDS: Final = 2.0
 _CALL_SECONDS: Final = 10.0
 _LAST_CALL_SECONDS: Final = 1.0
 """The same for a worker that has been asked to end."""
@@ -319,7 +320,7 @@ class Session:
         """Nothing has come: see now and then whether the broker is there at all."""
         if not self._patience.doubtful:
             return
-        if self._reader.answers(_SLICE_SECONDS):
+        if self._reader.answers(_PROBE_SECONDS):
             self._patience.calm()
         else:
             self._patience.troubled("no answer")
