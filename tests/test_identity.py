@@ -4,38 +4,51 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from domination.identity import Identity
 from domination.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-
-def test_two_live_workers_on_a_host_never_share_a_name(tmp_path: Path) -> None:
-    taken = [Identity(Settings(), 0, tmp_path) for _ in range(3)]
-    assert len({each.transactional_id for each in taken}) == 3
+    Take = Callable[..., Identity]
 
 
-def test_a_restart_takes_its_own_name_back(tmp_path: Path) -> None:
-    first, second = (Identity(Settings(), 0, tmp_path) for _ in range(2))
-    name = first.instance
+@pytest.fixture
+def take(tmp_path: Path) -> Iterator[Take]:
+    """Take names as workers of this host do; all are given up at the end."""
+    taken: list[Identity] = []
+
+    def take_one(group: str = "g", worker_index: int = 0, instance: str = "") -> Identity:
+        settings = Settings(group=group, instance=instance)
+        taken.append(Identity(settings, worker_index, tmp_path))
+        return taken[-1]
+
+    yield take_one
+    for each in taken:
+        each.release()
+
+
+def test_two_live_workers_on_a_host_never_share_a_name(take: Take) -> None:
+    assert len({take().transactional_id for _ in range(3)}) == 3
+
+
+def test_a_restart_takes_its_own_name_back(take: Take) -> None:
+    first, second = take(), take()
     first.release()
-    assert Identity(Settings(), 0, tmp_path).instance == name
-    assert second.instance != name
+    assert take().instance == first.instance
+    assert second.instance != first.instance
 
 
-def test_workers_of_one_process_and_groups_of_one_host_have_names_of_their_own(
-    tmp_path: Path,
-) -> None:
+def test_workers_of_one_process_and_groups_of_one_host_have_names_of_their_own(take: Take) -> None:
     names = {
-        Identity(Settings(group=group), index, tmp_path).transactional_id
-        for group in ("g", "g/..", "h")
-        for index in range(3)
+        take(group, index).transactional_id for group in ("g", "g/..", "h") for index in range(3)
     }
     assert len(names) == 9
 
 
-def test_a_given_instance_is_the_name(tmp_path: Path) -> None:
-    identity = Identity(Settings(group="g", instance="pod-7"), 2, tmp_path)
-    assert identity.transactional_id == "domination-g-pod-7-2"
+def test_a_given_instance_is_the_name_and_needs_no_lock(take: Take, tmp_path: Path) -> None:
+    assert take("g", 2, "pod-7").transactional_id == "domination-g-pod-7-2"
     assert not list(tmp_path.iterdir())
