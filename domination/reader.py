@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -49,6 +50,10 @@ _CLASSIC: Final = {
     "session.timeout.ms": 10_000,
     "heartbeat.interval.ms": 1_000,
 }
+
+
+def _nothing(_commit: bool) -> None:  # noqa: FBT001 - in place of `changes`
+    """Do nothing: a consumer that closes has no say in the session any more."""
 
 
 class EvictedError(Exception):
@@ -145,11 +150,17 @@ class Reader:
         deadline = time.monotonic() + timeout
         while self._is_member() and time.monotonic() < deadline:
             self._consumer.poll(0.01)
-        self._consumer.close()
+        self.close(timeout)
 
-    def close(self) -> None:
-        """Close without leaving the group."""
-        self._consumer.close()
+    def close(self, timeout: float) -> None:
+        """Close without leaving the group; one that takes longer is left to end with the process.
+
+        Without its broker, or evicted, librdkafka may never finish closing a consumer.
+        """
+        self._changes = _nothing
+        closing = threading.Thread(target=self._consumer.close, daemon=True)
+        closing.start()
+        closing.join(timeout)
 
     def _is_member(self) -> bool:
         return bool(self._consumer.assignment()) or (

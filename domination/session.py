@@ -156,7 +156,7 @@ class Session:
         self._rejoined = now
         self._log.warning("evicted from the group (%s): joining again", error)
         self._rule.changed()
-        self._reader.close()
+        self._reader.close(_LAST_CALL_SECONDS)
         self._reader = self._make_reader()
         self._reader.subscribe()
 

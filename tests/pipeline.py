@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
-from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from domination.shadow import judge
@@ -182,7 +182,10 @@ class Pipeline:
         ends = {p.partition: consumer.get_watermark_offsets(p, timeout=10)[1] for p in partitions}
 
         def done() -> bool:
-            found = consumer.committed(partitions, timeout=10)
+            try:
+                found = consumer.committed(partitions, timeout=10)
+            except KafkaException:
+                return False  # A transaction of a broker that was killed holds them back.
             return all(max(p.offset, 0) >= ends[p.partition] for p in found)
 
         try:

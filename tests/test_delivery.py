@@ -230,6 +230,29 @@ def test_an_intruder_with_its_transactional_id_ends_the_worker_with_75(pipeline:
     pipeline.exactly_once()
 
 
+def test_a_worker_evicted_from_the_group_joins_again(pipeline: Pipeline) -> None:
+    pipeline.create()
+    worker = pipeline.worker(INSTANCE="mine")
+    worker.until("assigned")
+    twin = Consumer(
+        {
+            "bootstrap.servers": pipeline.bootstrap_servers,
+            "group.id": pipeline.group,
+            "group.instance.id": "mine-0",
+            "partition.assignment.strategy": "cooperative-sticky",
+            "auto.offset.reset": "earliest",
+            "log_level": 0,
+        }
+    )
+    twin.subscribe([pipeline.input])
+    eventually(lambda: twin.poll(0.1) is not None or "evicted" in worker.output)
+    twin.close()
+    pipeline.send(humans(500))
+    pipeline.drained()
+    assert worker.stop() == 0
+    pipeline.exactly_once()
+
+
 def test_a_worker_whose_topics_are_missing_says_which_and_ends_with_78(pipeline: Pipeline) -> None:
     worker = pipeline.worker()
     assert worker.wait() == 78

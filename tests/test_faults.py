@@ -35,6 +35,8 @@ def ratings_flow(pipeline: Pipeline, count: int) -> Iterator[Callable[[], bool]]
 
 def finish(pipeline: Pipeline, *workers: Worker) -> None:
     """See everything through and hold it against the oracle."""
+    for worker in workers:
+        worker.until("kafka ")
     pipeline.drained()
     assert [worker.stop() for worker in workers] == [0] * len(workers)
     pipeline.exactly_once()
