@@ -31,6 +31,7 @@ _COMMIT: Final = True
 _ABORT: Final = False
 _SLICE_SECONDS: Final = 0.5
 _FIRST_SECONDS: Final = 5.0
+_PLACES_SECONDS: Final = 2.0
 _CONFIG: Final = {
     "auto.offset.reset": "error",
     "enable.auto.commit": False,
@@ -177,12 +178,16 @@ class Reader:
         self._tell("assigned", partitions)
 
     def _find_places(self, partitions: list[TopicPartition]) -> list[TopicPartition] | None:
-        while True:
+        # Not for long: what holds the offsets back may be our own transaction, which can only be
+        # settled after this. Until it is, librdkafka waits for the committed offsets by itself.
+        deadline = time.monotonic() + _PLACES_SECONDS
+        while time.monotonic() < deadline:
             try:
                 return self._places(partitions, _SLICE_SECONDS)
             except KafkaException as exception:  # noqa: PERF203 - tried until it has an answer
                 if not self._retry(f"looking for the committed offsets: {exception.args[0].str()}"):
-                    return None
+                    break
+        return None
 
     def _places(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
         """Find the offsets to read on from, as numbers.
