@@ -99,12 +99,11 @@ def expected(error: KafkaError, doing: str) -> DominationError | None:
     return None
 
 
-def no_broker(settings: Settings, error: KafkaError | str) -> DominationError:
+def no_broker(settings: Settings, error: KafkaError) -> DominationError:
     """Say that no broker could be reached."""
-    text = error if isinstance(error, str) else error.str()
     return DominationError(
         Exit.UNAVAILABLE,
-        f"no broker at {settings.bootstrap_servers} ({text}); start Kafka or set "
+        f"no broker at {settings.bootstrap_servers} ({error.str()}); start Kafka or set "
         "DOMINATION_KAFKA_BOOTSTRAP_SERVERS",
     )
 
