@@ -10,10 +10,13 @@ import fcntl
 import os
 import re
 import socket
+import stat
 import tempfile
 from itertools import count
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
+
+from domination.errors import DominationError, Exit
 
 if TYPE_CHECKING:
     from domination.settings import Settings
@@ -39,7 +42,7 @@ class Identity:
         self.transactional_id = f"domination-{settings.group}-{self.instance}"
 
     def _first_free(self, directory: Path, group: str, worker_index: int) -> str:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_private(directory)
         host = socket.gethostname()
         for slot in count():
             instance = f"{host}-{slot}-{worker_index}"
@@ -62,3 +65,14 @@ class Identity:
 
 def _lock_directory() -> Path:
     return Path(tempfile.gettempdir()) / f"domination-{os.getuid()}"
+
+
+def _make_private(directory: Path) -> None:
+    """Make the directory; refuse one that another user has laid for us, with links in it."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = directory.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise DominationError(
+            Exit.SETTING,
+            f"{directory} is not this user's alone: remove it, or set DOMINATION_INSTANCE",
+        )

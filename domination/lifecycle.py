@@ -7,13 +7,18 @@ import logging
 import os
 import signal
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from domination.errors import DominationError, Exit
 from domination.log import logger
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
+
+
+_BYTEWAX_LISTENS: Final = "BYTEWAX_DATAFLOW_API_ENABLED"
+_EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 - to be recognised
 
 
 class Lifecycle:
@@ -53,8 +58,10 @@ class Lifecycle:
                     logger.error("bug: %s", type(error).__name__, exc_info=error)
         self.stop()
 
-    def stop_on_signals(self) -> None:
+    def stop_on_signals(self, at_once: Callable[[], None] = lambda: None) -> None:
         """Let SIGTERM and SIGINT stop the workers, and a second one end the process at once.
+
+        `at_once` runs before that end, on the thread of the signals.
 
         The signals are read from a pipe by a thread of their own: the main thread may be deep in
         a call of librdkafka, where no Python handler runs. Call it on the main thread.
@@ -65,7 +72,7 @@ class Lifecycle:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _noted)
         threading.Thread(
-            target=self._watch, args=(reader,), name="domination-signals", daemon=True
+            target=self._watch, args=(reader, at_once), name="domination-signals", daemon=True
         ).start()
 
     def exit_with_code(self) -> None:
@@ -75,11 +82,14 @@ class Lifecycle:
         """
         atexit.register(self._exit)
 
-    def _watch(self, reader: int) -> None:
+    def _watch(self, reader: int, at_once: Callable[[], None]) -> None:
+        signalled = False
         while True:
             for number in os.read(reader, 16):
-                if self.stopping:
+                if signalled:
+                    at_once()
                     os._exit(128 + number)
+                signalled = True
                 logger.info("%s: draining; again to end at once", signal.Signals(number).name)
                 self.stop()
 
@@ -87,6 +97,20 @@ class Lifecycle:
         if self.exit_code is not Exit.OK:
             logging.shutdown()
             os._exit(self.exit_code)
+
+
+def refuse_open_door() -> None:
+    """Refuse (78) the variable that makes Bytewax listen on all addresses, unless it says so.
+
+    Bytewax only looks whether it is there; who sets it to switch something on, or even off, has
+    not asked for a port that every host can reach, without a password.
+    """
+    if os.environ.get(_BYTEWAX_LISTENS, _EVERYWHERE) != _EVERYWHERE:
+        raise DominationError(
+            Exit.SETTING,
+            f"{_BYTEWAX_LISTENS} makes Bytewax listen on {_EVERYWHERE}, for every host and without "
+            f"a password: unset it, or set it to {_EVERYWHERE} if that is meant",
+        )
 
 
 def _noted(_number: int, _frame: FrameType | None) -> None:

@@ -1,9 +1,10 @@
-"""The consuming end of a session: a static member of the consumer group."""
+"""The consuming end of a session: a member of the consumer group, static where that helps."""
 
 from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import (
@@ -29,9 +30,7 @@ BATCH_RECORDS: Final = 3000
 
 _COMMIT: Final = True
 _ABORT: Final = False
-_SLICE_SECONDS: Final = 0.5
 _FIRST_SECONDS: Final = 5.0
-_PLACES_SECONDS: Final = 2.0
 _CONFIG: Final = {
     "auto.offset.reset": "error",
     "enable.auto.commit": False,
@@ -44,6 +43,9 @@ _CONFIG: Final = {
     # Enough to read ahead, little enough to keep the memory flat over any backlog.
     "queued.min.messages": 20_000,
     "queued.max.messages.kbytes": 16_384,
+    # Also the most that zstd may grow to: a batch of more, which Kafka takes since it looks at the
+    # compressed size, would be fetched again for ever. No record can be larger than this.
+    "receive.message.max.bytes": 2_147_483_647,
 }
 # What the broker decides where group.protocol is consumer.
 _CLASSIC: Final = {
@@ -65,7 +67,7 @@ class Reader:
     """Reads the input topic as one member of the group.
 
     `changes` is called before partitions come or go, on the thread that polls, with whether they
-    may still be committed. `retry` is told why the broker has to be asked again; it says if to.
+    may still be committed. What the group grants is read from the next `rewind` on.
     """
 
     def __init__(
@@ -73,23 +75,23 @@ class Reader:
         settings: Settings,
         instance: str,
         changes: Callable[[bool], None],
-        retry: Callable[[str], bool],
         log: logging.Logger,
     ) -> None:
         config = broker.client_config(settings, _CONFIG) | {
             "group.id": settings.group,
-            "group.instance.id": instance,
             "error_cb": self._note,
         }
         self._settings = settings
         self._changes = changes
-        self._retry = retry
         self._log = log
         self._failures: list[Exception] = []
+        self._granted: set[int] = set()
         self._topic = settings.input_topic
-        self._protocol = config.get("group.protocol", "classic")
-        if self._protocol == "classic":
-            config = _CLASSIC | config
+        self._static = config.get("group.protocol", "classic") == "classic"
+        # The consumer protocol refuses a static member's name until the session of its last life
+        # has timed out: a worker that is killed and started again would end with that each time.
+        if self._static:
+            config = _CLASSIC | config | {"group.instance.id": instance}
         self._cooperative = "cooperative" in config.get(
             "partition.assignment.strategy", "cooperative"
         )
@@ -124,9 +126,16 @@ class Reader:
         return messages
 
     def rewind(self, timeout: float) -> None:
-        """Go to the committed offsets of the assignment; to the first where there is none."""
-        for partition in self._places(self._consumer.assignment(), timeout):
-            self._consumer.seek(partition)
+        """Read on from the committed offsets; from the first where there is none."""
+        places = self._places(timeout)
+        if not self._cooperative:
+            self._consumer.assign(places)
+            return
+        assigned = self._assignment()
+        for place in places:
+            if place.partition in assigned:
+                self._consumer.seek(place)
+        self._consumer.incremental_assign([p for p in places if p.partition not in assigned])
 
     def position(self, offsets: Mapping[int, int]) -> tuple[list[TopicPartition], Any]:
         """Give offsets and the membership they are valid for, as a transaction wants them."""
@@ -145,12 +154,16 @@ class Reader:
         """Leave the group and close.
 
         A static member that only closes keeps its partitions until its session times out. One
-        that unsubscribes gives them up at once, and has left when it has no member id any more.
+        that unsubscribes gives them up at once, and has left when it has no member id any more;
+        but while it is still joining it has no member id yet, and nothing to leave with.
         """
-        self._consumer.unsubscribe()
         deadline = time.monotonic() + timeout
-        while self._is_member() and time.monotonic() < deadline:
-            self._consumer.poll(0.01)
+        with suppress(KafkaException):  # Evicted: it is no member any more.
+            while self._static and not self._is_member() and time.monotonic() < deadline:
+                self._consumer.poll(0.01)
+            self._consumer.unsubscribe()
+            while self._is_member() and time.monotonic() < deadline:
+                self._consumer.poll(0.01)
         self.close(timeout)
 
     def close(self, timeout: float) -> None:
@@ -164,41 +177,54 @@ class Reader:
         closing.join(timeout)
 
     def _is_member(self) -> bool:
-        return bool(self._consumer.assignment()) or (
-            self._protocol == "classic" and self._consumer.memberid() is not None
-        )
+        return bool(self._granted) or (self._static and self._consumer.memberid() is not None)
+
+    def _assignment(self) -> set[int]:
+        return {each.partition for each in self._consumer.assignment()}
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._guard(self._changes, _COMMIT)
-        places = self._guard(self._find_places, partitions) or partitions
+        # Nothing is read before the rewind that every change leads to: what holds the committed
+        # offsets back may be our own transaction, and that is settled first.
+        self._guard(_COMMIT)
+        granted = {each.partition for each in partitions}
         if self._cooperative:
-            consumer.incremental_assign(places)
+            self._granted |= granted
+            consumer.incremental_assign([])
         else:
-            consumer.assign(places)
+            # The whole of it: of what was granted before there may have been no revocation.
+            self._granted = granted
+            consumer.assign([])
         self._tell("assigned", partitions)
 
-    def _find_places(self, partitions: list[TopicPartition]) -> list[TopicPartition] | None:
-        # Not for long: what holds the offsets back may be our own transaction, which can only be
-        # settled after this. Until it is, librdkafka waits for the committed offsets by itself.
-        deadline = time.monotonic() + _PLACES_SECONDS
-        while time.monotonic() < deadline:
-            try:
-                return self._places(partitions, _SLICE_SECONDS)
-            except KafkaException as exception:  # noqa: PERF203 - tried until it has an answer
-                if not self._retry(f"looking for the committed offsets: {exception.args[0].str()}"):
-                    break
-        return None
+    def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._guard(_COMMIT)
+        self._give_up(consumer, partitions)
+        self._tell("revoked", partitions)
 
-    def _places(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
+    def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._guard(_ABORT)
+        self._give_up(consumer, partitions)
+        self._tell("lost", partitions)
+
+    def _give_up(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._granted -= {each.partition for each in partitions}
+        if self._cooperative:
+            assigned = self._assignment()
+            consumer.incremental_unassign([p for p in partitions if p.partition in assigned])
+        else:
+            consumer.unassign()
+
+    def _places(self, timeout: float) -> list[TopicPartition]:
         """Find the offsets to read on from, as numbers.
 
         Never a logical offset (beginning, end): when librdkafka is told to go elsewhere while it
         looks one up, it goes there and half a second later to what it had looked up. The broker
         tells the committed offsets only once no transaction holds them back.
         """
-        if not partitions:
+        granted = [TopicPartition(self._topic, number) for number in sorted(self._granted)]
+        if not granted:
             return []
-        places = self._consumer.committed(partitions, timeout=timeout)
+        places = self._consumer.committed(granted, timeout=timeout)
         for place in places:
             if place.error:
                 raise KafkaException(place.error)
@@ -210,21 +236,12 @@ class Reader:
                 place.offset = first[place.partition]
         return places
 
-    def _revoked(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._guard(self._changes, _COMMIT)
-        self._tell("revoked", partitions)
-
-    def _lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._guard(self._changes, _ABORT)
-        self._tell("lost", partitions)
-
-    def _guard(self, call: Callable[[Any], Any], argument: object) -> Any:
+    def _guard(self, commit: bool) -> None:  # noqa: FBT001 - as `changes`
         # An exception would leave librdkafka's call with messages half taken.
         try:
-            return call(argument)
+            self._changes(commit)
         except Exception as error:  # noqa: BLE001 - raised again by poll
             self._failures.append(error)
-            return None
 
     def _tell(self, what: str, partitions: list[TopicPartition]) -> None:
         numbers = sorted(partition.partition for partition in partitions)

@@ -35,6 +35,8 @@ _PROBE_SECONDS: Final = 2.0
 _CALL_SECONDS: Final = 10.0
 _LAST_CALL_SECONDS: Final = 1.0
 """The same for a worker that has been asked to end."""
+_LEAVE_SECONDS: Final = 2.0
+"""A heartbeat's interval and some: a member that is still joining has to wait for the others."""
 _STUCK_SECONDS: Final = 30.0
 _REJOIN_SECONDS: Final = 60.0
 
@@ -115,7 +117,10 @@ class Session:
         self._rule.changed()
         try:
             self._writer.close(_SLICE_SECONDS)
-            self._reader.leave(_LAST_CALL_SECONDS)
+            if self._joined:
+                self._reader.leave(_LEAVE_SECONDS)
+            else:
+                self._reader.close(_LAST_CALL_SECONDS)
         finally:
             self._identity.release()
 
@@ -161,7 +166,7 @@ class Session:
         self._reader.subscribe()
 
     def _make_reader(self) -> Reader:
-        return Reader(self._settings, self._identity.instance, self._change, self._retry, self._log)
+        return Reader(self._settings, self._identity.instance, self._change, self._log)
 
     def _drained(self) -> bool:
         """When asked to stop: end the open transaction once nothing is in flight."""
@@ -252,10 +257,6 @@ class Session:
         ):
             self._rule.committed()
             self._patience.calm()
-
-    def _retry(self, why: str) -> bool:
-        self._patience.troubled(why)
-        return not self._lifecycle.stopping
 
     def _rewind(self) -> None:
         try:

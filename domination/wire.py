@@ -128,7 +128,9 @@ def read(records: Records) -> Ratings:
 def parse(value: bytes | None) -> Rating | Fault:
     """Read one record: a JSON object with `rating`, a 64-bit integer, and `unique_id`, a string.
 
-    Other keys are ignored, so that producers may grow.
+    Other keys are ignored, so that producers may grow; of a key that is there twice the last is
+    read. What not every parser takes is not JSON here, wherever it stands: a number beyond a
+    double, a lone surrogate, a nesting deeper than 1024.
     """
     if value is None:
         return Fault(Reason.TOMBSTONE, "the value is null")

@@ -9,7 +9,7 @@ from bytewax.run import cli_main
 from domination import log
 from domination.flow import dominate
 from domination.kafka import Ends, KafkaSink, KafkaSource
-from domination.lifecycle import Lifecycle
+from domination.lifecycle import Lifecycle, refuse_open_door
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +28,7 @@ def run(
 
     Call it on the main thread. `process_id` and `addresses` are those of a Bytewax cluster.
     """
+    refuse_open_door()
     log.configure(settings)
     lifecycle = Lifecycle()
     lifecycle.stop_on_signals()

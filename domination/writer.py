@@ -113,17 +113,18 @@ class Writer:
     def write_dead_letter(self, message: Message, fault: Fault) -> None:
         """Send a record that could not be used, whole, to the dead-letter topic.
 
-        What is too large to be sent again is left out; the original still stands at the
-        coordinates in the headers.
+        What is too large to be sent again is left out, and so are headers that cannot be read; the
+        original still stands at the coordinates in the headers.
         """
         topic = self._settings.dead_letter_topic
-        key, value, original = message.key(), message.value(), message.headers() or []
+        key, value = message.key(), message.value()
+        original, unread = _own_headers(message)
         at = dead_letter.Coordinates(
             message.topic(), message.partition(), message.offset(), message.timestamp()[1]
         )
         told = dead_letter.headers(fault, at)
         attempts = (
-            (key, value, [*original, *told]),
+            (key, value, [*original, *told, *unread]),
             (key, b"", [*original, *told, dead_letter.TRUNCATED]),
             (None, b"", [*told, dead_letter.TRUNCATED]),
         )
@@ -208,3 +209,16 @@ class Writer:
                 self._producer.poll(0.1)
             else:
                 return
+
+
+def _own_headers(message: Message) -> tuple[list[dead_letter.Header], list[dead_letter.Header]]:
+    """Give a record's headers, or else what says that they are left out.
+
+    Kafka takes any bytes for a header's name, the client only UTF-8; what it then gives when it is
+    asked again is not safe to touch.
+    """
+    try:
+        headers: Any = message.headers()
+    except (SystemError, UnicodeDecodeError):  # The first is the second, noticed late.
+        return [], [dead_letter.TRUNCATED]
+    return headers or [], []

@@ -12,6 +12,7 @@ import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
+import foreign
 from kafka_server import free_ports
 from pipeline import BYTEWAX, WORKER, eventually
 from records import BAD, SECRET, humans, mixed
@@ -142,6 +143,47 @@ def test_a_dead_letter_too_large_to_be_sent_again_is_sent_without_its_value(
     assert headers["domination.error.reason"] == b"not_json"
 
 
+def test_a_dead_letter_whose_header_has_no_readable_name_is_sent_without_its_own_headers(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.create(partitions=1)
+    # Kafka takes any bytes for a header's name, and some clients send them.
+    headers = [(b"before", b"1"), (b"\xff\xfe", b"2"), (b"after", b"3")]
+    for value in (b"bad", b'{"rating":3,"unique_id":"x"}'):
+        foreign.send(pipeline.bootstrap_servers, pipeline.input, value, b"key", headers)
+    worker = pipeline.worker()
+    pipeline.drained(30)
+    assert worker.stop() == 0
+    (letter,) = pipeline.read(pipeline.dead).records
+    assert (letter.value(), letter.key()) == (b"bad", b"key")
+    told = dict(letter.headers() or [])
+    assert told["domination.error.reason"] == b"not_json"
+    assert told["domination.error.offset"] == b"0"
+    assert told["domination.error.truncated"] == b"1"
+    assert all(name.startswith("domination.error.") for name in told)
+    assert [row["unique_id"] for row in pipeline.read(pipeline.output).values()] == ["x"]
+
+
+def test_a_record_that_is_small_only_while_compressed_stops_nothing(pipeline: Pipeline) -> None:
+    pipeline.create(partitions=1)
+    config: dict[str, str | int] = {
+        "bootstrap.servers": pipeline.bootstrap_servers,
+        "message.max.bytes": 200_000_000,
+        "compression.type": "zstd",
+    }
+    producer = Producer(config)
+    # The topic's limit is that of a compressed batch, and this one has some kilobytes.
+    producer.produce(pipeline.input, b"x" * 110_000_000, b"key")
+    producer.flush()
+    pipeline.send(humans(100))
+    worker = pipeline.worker()
+    pipeline.drained(30)
+    assert worker.stop() == 0
+    (letter,) = pipeline.read(pipeline.dead).records
+    assert dict(letter.headers() or [])["domination.error.truncated"] == b"1"
+    assert len(pipeline.read(pipeline.output).records) == 100
+
+
 def test_a_full_producer_queue_only_slows_the_worker_down(pipeline: Pipeline) -> None:
     pipeline.create()
     pipeline.send(mixed(10_000, each_bad=20))
@@ -187,6 +229,18 @@ def test_a_signal_drains_commits_leaves_the_group_and_ends_with_0(
     # It takes a tenth of a second; no time-out of ours or of Kafka's is as short as this.
     assert time.monotonic() - started < 5
     assert pipeline.members() == 0
+
+
+def test_a_worker_stopped_while_it_joins_leaves_the_group_all_the_same(pipeline: Pipeline) -> None:
+    pipeline.create()
+    first = pipeline.worker()
+    first.until("assigned")
+    second = pipeline.worker()
+    # It is known to the group, and waits for the first one to hear of it with a heartbeat.
+    eventually(lambda: pipeline.members() == 2)
+    assert second.stop() == 0
+    assert pipeline.members() == 1
+    assert first.stop() == 0
 
 
 def test_a_worker_killed_and_started_again_takes_its_own_place_at_once(pipeline: Pipeline) -> None:

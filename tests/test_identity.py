@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from domination.errors import DominationError, Exit
 from domination.identity import Identity
 from domination.settings import Settings
 
@@ -52,3 +53,22 @@ def test_workers_of_one_process_and_groups_of_one_host_have_names_of_their_own(t
 def test_a_given_instance_is_the_name_and_needs_no_lock(take: Take, tmp_path: Path) -> None:
     assert take("g", 2, "pod-7").transactional_id == "domination-g-pod-7-2"
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("laid", ["link", "open", "foreign"])
+def test_a_directory_that_another_user_may_have_laid_is_refused(
+    tmp_path: Path, laid: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = tmp_path / "locks"
+    if laid == "link":
+        (tmp_path / "elsewhere").mkdir(mode=0o700)
+        directory.symlink_to(tmp_path / "elsewhere")
+    else:
+        directory.mkdir()
+        directory.chmod(0o777 if laid == "open" else 0o700)
+    if laid == "foreign":
+        monkeypatch.setattr("os.getuid", lambda: directory.stat().st_uid + 1)
+    with pytest.raises(DominationError, match=str(directory)) as refused:
+        Identity(Settings(), 0, directory)
+    assert refused.value.exit_code is Exit.SETTING
+    assert list(tmp_path.glob("*/*")) == []
