@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
 from confluent_kafka.admin import (
     AclOperation,
     AdminClient,
@@ -28,6 +35,8 @@ DEFAULT_SIZE_LIMIT: Final = 1_000_000
 
 LARGEST_SIZE_LIMIT: Final = 1_000_000_000
 """The largest that librdkafka can be told."""
+
+_LOOK_SECONDS: Final = 0.05
 
 # Kafka checks whole batches; this much of a topic's limit is left to a batch's header.
 _BATCH_HEADER: Final = 128
@@ -149,7 +158,7 @@ class Admin:
         )
 
     def create(self, topic: str, partitions: int, replication: int) -> bool:
-        """Make a topic; False where another was quicker."""
+        """Make a topic and wait until it can be seen; False where another was quicker."""
         new = NewTopic(topic, partitions, replication)
         future = self._client.create_topics([new], operation_timeout=self._timeout)[topic]
         try:
@@ -162,6 +171,9 @@ class Admin:
             ):
                 return False
             raise
+        deadline = time.monotonic() + self._timeout
+        while not self._partitions(topic) and time.monotonic() < deadline:
+            time.sleep(_LOOK_SECONDS)
         return True
 
     def topic_operations(self, topic: str) -> set[AclOperation]:
@@ -199,10 +211,29 @@ class Admin:
 
     def first_offsets(self, partitions: Iterable[TopicPartition]) -> dict[int, int]:
         """Ask for the first offset that each partition of a topic still has."""
-        earliest = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
-        wanted = {TopicPartition(each.topic, each.partition): earliest for each in partitions}
+        return self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+
+    def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[int, int]:
+        """Ask for the offset that the next record of each partition of a topic will have."""
+        return self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+
+    def _offsets(self, partitions: Iterable[TopicPartition], which: OffsetSpec) -> dict[int, int]:
+        wanted = {TopicPartition(each.topic, each.partition): which for each in partitions}
         asked = self._client.list_offsets(wanted, request_timeout=self._timeout)
         return {each.partition: future.result().offset for each, future in asked.items()}
+
+    def lag(self, group: str, topic: str) -> int:
+        """Count the records of a topic that a group has not committed yet."""
+        with self._asking(f"looking at group {group}"):
+            request = ConsumerGroupTopicPartitions(group)
+            asked = self._client.list_consumer_group_offsets(
+                [request], request_timeout=self._timeout
+            )
+            found = asked[group].result().topic_partitions
+            committed = {each.partition: each.offset for each in found if each.topic == topic}
+            partitions = [TopicPartition(topic, n) for n in range(self._partitions(topic))]
+            first, end = self.first_offsets(partitions), self.end_offsets(partitions)
+        return sum(end[n] - max(committed.get(n, 0), first[n]) for n in end)
 
     @contextmanager
     def _asking(self, doing: str) -> Iterator[None]:

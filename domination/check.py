@@ -1,33 +1,55 @@
-"""Whether a worker could run here: one finding after the other, each with how to mend it."""
+"""Whether the system could run here: one finding after the other, each with how to mend it."""
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka.admin import AclOperation
 
-from domination import broker
+from domination import broker, schema
 from domination.errors import DominationError, Exit
 from domination.identity import Identity
 from domination.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from domination.settings import Settings
 
 # A cluster that has never had a group or a transaction makes its own topics for them first.
 _SECONDS: Final = 20.0
+_RECENT_SECONDS: Final = 60
+_CONSUMERS: Final = f"""
+SELECT
+    notEmpty(assignments.partition_id),
+    last_poll_time > now() - {_RECENT_SECONDS},
+    exceptions.time[-1] > now() - {_RECENT_SECONDS},
+    exceptions.text[-1]
+FROM system.kafka_consumers
+WHERE database = currentDatabase() AND table = '{schema.STREAM}'
+"""  # noqa: S608 - of constants
 
 Finding = tuple[str, DominationError | None]
 
 
-def findings(settings: Settings) -> Iterator[Finding]:
+def findings(settings: Settings, parts: Collection[str]) -> Iterator[Finding]:
+    """Look at the parts asked for: `kafka`, `clickhouse`."""
+    if "kafka" in parts:
+        yield from of_kafka(settings)
+    if "clickhouse" in parts:
+        from domination.clickhouse import Server  # noqa: PLC0415 - a worker has no need of it
+
+        with closing(Server(settings)) as server:
+            yield from of_clickhouse(settings, server, server.address)
+
+
+def of_kafka(settings: Settings) -> Iterator[Finding]:
     """Look at the broker, the topics and the rights; nothing is written and no group is joined."""
     admin = broker.Admin(settings, _SECONDS)
     at = f"broker {settings.bootstrap_servers}"
     try:
-        partitions = admin.partitions(settings.topics)
+        partitions = broker.Admin(settings).partitions(settings.topics)
     except DominationError as error:
         yield at, error
         return
@@ -40,6 +62,75 @@ def findings(settings: Settings) -> Iterator[Finding]:
         )
     yield f"group {settings.group}", _error(_group, admin, settings.group)
     yield "transactional id", _error(_transactions, settings)
+
+
+def of_clickhouse(settings: Settings, database: schema.Database, at: str) -> Iterator[Finding]:
+    """Look at the server, its tables and the consumer that fills them."""
+    try:
+        version = schema.version(database)
+        schema.require_version(database)
+    except DominationError as error:
+        yield f"ClickHouse {at}", error
+        return
+    yield f"ClickHouse {version} at {at}", None
+    yield "async_load_databases", _error(_loading, database)
+    missing = _error(_tables, database, settings)
+    yield "tables", missing
+    if missing is None:
+        yield f"consumer of {schema.STREAM}", _error(_consumer, database)
+        yield from _lag(settings)
+
+
+def _loading(database: schema.Database) -> None:
+    query = "SELECT value FROM system.server_settings WHERE name = 'async_load_databases'"
+    if database.execute(query) != [("0",)]:
+        raise DominationError(
+            Exit.SETTING,
+            "is on: after a restart records may be read before the tables they go to are there, "
+            "and are lost; set it to false in the server's configuration",
+        )
+
+
+def _tables(database: schema.Database, settings: Settings) -> None:
+    found = schema.tables(database)
+    missing = [name for name, _ in schema.statements(settings) if name not in found]
+    if missing:
+        raise DominationError(
+            Exit.SETTING, f"no {', no '.join(missing)}; make them with 'domination schema apply'"
+        )
+    if schema.stale(database, settings):
+        raise DominationError(
+            Exit.SETTING,
+            f"{schema.STREAM} reads with other settings than these; "
+            "'domination schema apply' makes it again",
+        )
+
+
+def _consumer(database: schema.Database) -> None:
+    rows = database.execute(_CONSUMERS)
+    if not any(assigned for assigned, *_ in rows):
+        told = [str(exception).splitlines()[0] for *_, exception in rows if exception]
+        raise DominationError(
+            Exit.UNAVAILABLE,
+            "has no partition" + (f": {told[0]}" if told else " yet; look again in a moment"),
+        )
+    for _, asking, troubled, exception in rows:
+        if troubled:
+            raise DominationError(Exit.UNAVAILABLE, str(exception).splitlines()[0])
+        if not asking:
+            raise DominationError(
+                Exit.UNAVAILABLE, f"has not asked for {_RECENT_SECONDS} s; see ClickHouse's log"
+            )
+
+
+def _lag(settings: Settings) -> Iterator[Finding]:
+    what = f"group {settings.clickhouse_group}"
+    try:
+        lag = broker.Admin(settings, _SECONDS).lag(settings.clickhouse_group, settings.output_topic)
+    except DominationError as error:
+        yield what, error
+    else:
+        yield f"{what}, {lag:,} records behind", None
 
 
 def _error(look: Callable[..., None], *arguments: Any) -> DominationError | None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import closing
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -62,8 +64,9 @@ def cli() -> None:
 
     Every setting is an environment variable; 'domination config' lists them with their values.
 
-    Exit codes: 0 ended cleanly, 1 bug, 2 usage, 69 no broker, 75 fenced (start it again),
-    77 refused (password or rights), 78 wrong setting or missing topic, 130 and 143 second signal.
+    Exit codes: 0 ended cleanly, 1 bug, 2 usage, 69 no broker or no ClickHouse, 75 fenced
+    (start it again), 77 refused (password or rights), 78 wrong setting, missing topic or table,
+    130 and 143 second signal.
     """
 
 
@@ -120,14 +123,15 @@ def worker(
 @click.option("--count", type=click.IntRange(min=0), help="How many; without end.")
 @click.option("--seed", type=int, help="The same seed gives the same humans.")
 def produce(rate: float | None, count: int | None, seed: int | None) -> int:
-    """Send HumanRatings to the topic dominate until --count, SIGTERM or Ctrl-C.
+    """Send HumanRatings to the topic dominate.
 
-    Ratings are 0 to 100, unique ids are UUIDs; every delivery is confirmed.
+    Ends after --count, or on SIGTERM or Ctrl-C. Ratings are 0 to 100, unique ids are UUIDs;
+    every delivery is confirmed.
     """
     settings = from_environment()
     from domination import log  # noqa: PLC0415
     from domination.broker import Admin, require_topics  # noqa: PLC0415
-    from domination.humans import HumanProducer, human_ratings  # noqa: PLC0415
+    from domination.humans import HumanProducer, encoded, human_ratings  # noqa: PLC0415
     from domination.lifecycle import Lifecycle  # noqa: PLC0415
 
     log.configure(settings)
@@ -135,9 +139,8 @@ def produce(rate: float | None, count: int | None, seed: int | None) -> int:
     lifecycle = Lifecycle()
     lifecycle.stop_on_signals()
     producer = HumanProducer(settings)
-    sends = producer.send(
-        islice(human_ratings(seed), count), rate, going=lambda: not lifecycle.stopping
-    )
+    humans = islice(human_ratings(seed), count)
+    sends = producer.send(encoded(humans), rate, going=lambda: not lifecycle.stopping)
     _show_progress(sends, count)
     producer.finish()
     click.echo(f"{producer.confirmed} ratings in {settings.input_topic}, every delivery confirmed")
@@ -183,19 +186,75 @@ def topics(partitions: int, replication_factor: int) -> None:
 
 
 @cli.command()
-def check() -> int:
-    """See whether a worker could run: broker, topics, rights; say how to mend what is missing."""
+@click.argument(
+    "parts", type=click.Choice(["kafka", "clickhouse"]), nargs=-1, metavar="[kafka] [clickhouse]"
+)
+def check(parts: tuple[str, ...]) -> int:
+    """See what is missing, and how to mend it.
+
+    Looks at the broker, the topics, the rights, ClickHouse, its tables and its lag. A worker
+    needs the Kafka part alone: 'domination check kafka'.
+    """
     settings = from_environment(log_level="error")
-    from domination import log  # noqa: PLC0415
-    from domination.check import findings  # noqa: PLC0415
+    from domination import check, log  # noqa: PLC0415
 
     log.configure(settings)
     code = Exit.OK
-    for what, error in findings(settings):
+    for what, error in check.findings(settings, parts or ("kafka", "clickhouse")):
         click.echo(f"{'FAIL' if error else 'ok  '} {what}" + (f": {error}" if error else ""))
         if error and code is Exit.OK:
             code = error.exit_code
     return code
+
+
+@cli.group()
+def schema() -> None:
+    """Print or make the tables of ClickHouse."""
+
+
+@schema.command("print")
+def print_schema() -> None:
+    """Print the statements, the settings filled in; no ClickHouse needed."""
+    from domination.schema import statements  # noqa: PLC0415
+
+    for _, sql in statements(from_environment()):
+        click.echo(f"{sql};\n")
+
+
+@schema.command()
+def apply() -> None:
+    """Make what is missing in the database of DOMINATION_CLICKHOUSE_URL; what is there stays.
+
+    A stream that reads with other settings is made again; nothing is lost or read twice by that.
+    """
+    settings = from_environment()
+    from domination.clickhouse import Server  # noqa: PLC0415
+    from domination.schema import apply  # noqa: PLC0415
+
+    with closing(Server(settings)) as server:
+        for name, what in apply(server, settings):
+            click.echo(f"{name}: {what}")
+
+
+@cli.command()
+@click.option(
+    "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True
+)
+def report(form: str) -> None:
+    """Count the humans of each type, and broken records."""
+    settings = from_environment()
+    from domination.clickhouse import Server  # noqa: PLC0415
+    from domination.report import report  # noqa: PLC0415
+
+    with closing(Server(settings)) as server:
+        found = report(server)
+    if form == "json":
+        import json  # noqa: PLC0415
+
+        click.echo(json.dumps(found.json()))
+    else:
+        for line in found.lines():
+            click.echo(line)
 
 
 @cli.command(context_settings={"ignore_unknown_options": True})
@@ -210,18 +269,17 @@ def judge(ratings: tuple[int, ...]) -> None:
 
 @cli.command()
 def config() -> None:
-    """Show the settings in force, one NAME=value a line; secrets are hidden.
+    """Show the settings in force, secrets hidden.
 
-    Any librdkafka property is a setting too: sasl.password is DOMINATION_KAFKA_SASL_PASSWORD.
+    One NAME=value a line. Any librdkafka property is a setting too: sasl.password is
+    DOMINATION_KAFKA_SASL_PASSWORD.
     """
     for name, value in from_environment().shown():
         click.echo(f"{name}={value}")
 
 
 @cli.command()
-@click.option(
-    "--humans", type=click.IntRange(min=1), help="End when so many are shadows; without end."
-)
+@click.option("--humans", type=click.IntRange(min=1), help="How many; without end.")
 @click.option(
     "--rate",
     type=click.FloatRange(min=0, min_open=True),
@@ -229,9 +287,27 @@ def config() -> None:
     show_default=True,
     help="Ratings a second.",
 )
+@click.option(
+    "--bad",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    metavar="SHARE",
+    help="Share of broken ratings, 0 to 1; they become dead letters.",
+)
 @click.option("--seed", type=int, help="The same seed gives the same humans.")
-def demo(humans: int | None, rate: float, seed: int | None) -> int:
-    """Run producer and worker against an embedded mock broker; Ctrl-C ends it."""
-    from domination.demo import run  # noqa: PLC0415
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Keep the rows here; a later demo adds to them.",
+)
+def demo(humans: int | None, rate: float, bad: float, seed: int | None, data: Path | None) -> int:
+    """Run the whole system in this terminal.
 
-    return run(humans, rate, seed, click.echo)
+    Kafka and ClickHouse are embedded; Ctrl-C ends it, with 0 if each human is exactly one row
+    or one dead letter.
+    """
+    from domination.demo import Plan, run  # noqa: PLC0415
+
+    return run(Plan(humans, rate, bad, seed, data), click.echo)

@@ -1,114 +1,139 @@
-"""The system on a bare machine: librdkafka's mock broker, a producer and a real worker.
+"""The whole system on a bare machine: nothing is installed, nothing stays.
 
-The mock broker keeps no offsets of transactions and hides no aborted records: this is to look at,
-never to prove anything with.
+A mock broker and a ClickHouse in this process (`embedded.py`), HumanRatings, and a worker as its
+own process, which is the same that runs on a real Kafka.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections import Counter
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-import orjson
-from confluent_kafka import Consumer, Producer, TopicPartition
-
-from domination import log
+from domination import log, schema
+from domination.board import board
 from domination.broker import Admin
+from domination.embedded import EmbeddedClickHouse, mock_broker
 from domination.errors import DominationError, Exit
-from domination.humans import HumanProducer, human_ratings
+from domination.humans import HumanProducer, encoded, human_ratings
 from domination.lifecycle import Lifecycle
 from domination.settings import PREFIX, Settings, environment_name
-from domination.shadow import ShadowType
+from domination.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_LINE_SECONDS: Final = 1.0
+    from domination.board import Board
+
+_LOOK_SECONDS: Final = 0.1
 _LAST_SECONDS: Final = 60.0
+_WORKER_PATIENCE_SECONDS: Final = 10.0
 
 
-def run(humans: int | None, rate: float, seed: int | None, say: Callable[[str], None]) -> Exit:
-    """Rate humans until a signal, or until all of `humans` are shadows; say how it goes."""
+class Plan(NamedTuple):
+    """What to show."""
+
+    humans: int | None
+    """How many to rate; None: without end."""
+    rate: float
+    """Ratings a second."""
+    bad: float
+    """Share of broken ratings, 0 to 1."""
+    seed: int | None
+    data: Path | None
+    """Where to keep the rows; None: nowhere."""
+
+
+def run(plan: Plan, say: Callable[[str], None]) -> Exit:
+    """Rate humans until a signal, or until all of them are rows or dead letters.
+
+    Gives 0 if each human is exactly one row or one dead letter in the end; says so in a last line.
+    """
     lifecycle = Lifecycle()
-    with _mock_broker() as address:
+    with ExitStack() as stack:
+        address = stack.enter_context(mock_broker())
+        scratch = stack.enter_context(_scratch())
         settings = Settings(bootstrap_servers=address, log_level="error")
         log.configure(settings)
-        Admin(settings).partitions(settings.topics)  # Asking makes them, here.
-        lifecycle.stop_on_signals()
-        say(f"embedded broker at {address}, {rate:g} ratings/s")
-        with _worker(settings) as worker, closing(_Board(settings)) as board:
-            producer = HumanProducer(settings)
-            sent, shown = 0, time.monotonic()
-            people = islice(human_ratings(seed), humans)
-            for batch in producer.send(people, rate, going=lambda: not lifecycle.stopping):
+        partitions = Admin(settings).partitions(settings.topics)  # Asking makes them, here.
+        worker = stack.enter_context(_worker(settings, scratch))
+        lifecycle.stop_on_signals(lambda: _sweep(worker, scratch))
+        clickhouse = EmbeddedClickHouse(plan.data or scratch / "clickhouse")
+        stack.enter_context(closing(clickhouse))
+        for _ in schema.apply(clickhouse, settings):
+            pass
+        watch = stack.enter_context(closing(Watch(settings, partitions, clickhouse)))
+        with board(f"Domination, Kafka at {address}") as view:
+            sent = 0
+            for batch in _humans(plan, settings, going=lambda: not lifecycle.stopping):
                 sent += batch
-                board.read()
+                if watch.due():
+                    view.show(watch.look(sent))
                 if worker.poll() is not None:
                     raise DominationError(Exit.BUG, f"the worker ended with {worker.returncode}")
-                if time.monotonic() - shown >= _LINE_SECONDS:
-                    shown = time.monotonic()
-                    say(board.line(sent))
-            producer.finish()
-            deadline = time.monotonic() + _LAST_SECONDS
-            while board.total < sent and time.monotonic() < deadline:
-                board.read(wait=0.05)
-            say(board.line(sent))
-            return Exit.OK if board.total == sent else Exit.BUG
+            _finish(sent, watch, view)
+        return _verdict(sent, watch, say)
 
 
-class _Board:
-    """Counts the shadows by type, as a reader of the topic sees them."""
+def _humans(plan: Plan, settings: Settings, going: Callable[[], bool]) -> Iterator[int]:
+    """Send the humans; yield how many each time some were."""
+    producer = HumanProducer(settings)
+    records = encoded(islice(human_ratings(plan.seed), plan.humans), plan.bad, plan.seed)
+    yield from producer.send(records, plan.rate, going)
+    producer.finish()
 
-    def __init__(self, settings: Settings) -> None:
-        self._counts: Counter[int] = Counter()
-        self._consumer = Consumer(
-            {
-                "bootstrap.servers": settings.bootstrap_servers,
-                "group.id": "board",
-                "log_level": 0,
-            }
-        )
-        topic = settings.output_topic
-        partitions = self._consumer.list_topics(topic, timeout=10).topics[topic].partitions
-        self._consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
 
-    def close(self) -> None:
-        self._consumer.close()
+def _finish(sent: int, watch: Watch, view: Board) -> None:
+    """Wait for the last rows."""
+    deadline = time.monotonic() + _LAST_SECONDS
+    while time.monotonic() < deadline:
+        snapshot = watch.look(sent)
+        view.show(snapshot)
+        if snapshot.rows + snapshot.dead_letters >= sent:
+            return
+        time.sleep(_LOOK_SECONDS)
 
-    @property
-    def total(self) -> int:
-        return self._counts.total()
 
-    def read(self, wait: float = 0) -> None:
-        for message in self._consumer.consume(5000, wait):
-            if message.error() is None:
-                self._counts[orjson.loads(message.value() or b"")["type"]] += 1
-
-    def line(self, sent: int) -> str:
-        types = "  ".join(
-            f"{shadow.label} {self._counts[shadow]:,}" for shadow in map(ShadowType, range(4))
-        )
-        return f"{sent:,} ratings  {self.total:,} shadows: {types}"
+def _verdict(sent: int, watch: Watch, say: Callable[[str], None]) -> Exit:
+    last = watch.look(sent)
+    whole = last.rows + last.dead_letters == sent
+    once = watch.each_once()
+    say(
+        f"{sent:,} humans {'=' if whole else 'are not'} {last.rows:,} rows"
+        f" + {last.dead_letters:,} dead letters, "
+        + ("each row once" if once else "and some rows are of one human")
+    )
+    return Exit.OK if whole and once else Exit.BUG
 
 
 @contextmanager
-def _mock_broker() -> Iterator[str]:
-    producer = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "mock", "log_level": 0})
-    broker = next(iter(producer.list_topics(timeout=10).brokers.values()))
-    yield f"{broker.host}:{broker.port}"
+def _scratch() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="domination-", ignore_cleanup_errors=True) as path:
+        yield Path(path)
+
+
+def _sweep(worker: subprocess.Popen[bytes], scratch: Path) -> None:
+    worker.kill()
+    worker.wait()
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextmanager
-def _worker(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
+def _worker(settings: Settings, scratch: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run a worker as its own process, out of reach of the terminal's Ctrl-C."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    environment[environment_name("bootstrap_servers")] = settings.bootstrap_servers
+    environment |= {
+        "TMPDIR": str(scratch),
+        environment_name("bootstrap_servers"): settings.bootstrap_servers,
+        environment_name("availability_timeout_seconds"): str(_WORKER_PATIENCE_SECONDS),
+    }
     worker = subprocess.Popen(
         [sys.executable, "-m", "domination", "worker", "-l", "error"],
         env=environment,

@@ -18,7 +18,7 @@ class Exit(IntEnum):
     BUG = 1
     USAGE = 2
     UNAVAILABLE = 69
-    """No broker."""
+    """No broker, or no ClickHouse."""
     TEMPORARY = 75
     """Fenced or evicted: start the worker again."""
     REFUSED = 77

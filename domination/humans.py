@@ -17,7 +17,7 @@ from domination.log import librdkafka
 from domination.wire import Rating
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from domination.settings import Settings
 
@@ -31,6 +31,31 @@ def human_ratings(seed: int | None = None, ratings: range = RATINGS) -> Iterator
     chance = random.Random(seed)  # noqa: S311 - nothing depends on its secrecy
     while True:
         yield Rating(chance.choice(ratings), str(UUID(int=chance.getrandbits(128), version=4)))
+
+
+def encode(human: Rating) -> bytes:
+    """Write a rating as the input topic holds it."""
+    return orjson.dumps(human._asdict())
+
+
+def encoded(
+    humans: Iterable[Rating], bad: float = 0.0, seed: int | None = None
+) -> Iterator[tuple[str, bytes]]:
+    """Give each human's key and value; a share of `bad`, from 0 to 1, is broken in some way."""
+    chance = random.Random(seed)  # noqa: S311 - nothing depends on its secrecy
+    for human in humans:
+        write = chance.choice(_BREAKS) if chance.random() < bad else encode
+        yield human.unique_id, write(human)
+
+
+_BREAKS: Final[tuple[Callable[[Rating], bytes], ...]] = (
+    lambda human: encode(human)[:-9],
+    lambda human: human.unique_id.encode(),
+    lambda human: orjson.dumps({"unique_id": human.unique_id}),
+    lambda human: orjson.dumps({"rating": human.rating}),
+    lambda human: orjson.dumps({"rating": str(human.rating), "unique_id": human.unique_id}),
+    lambda human: orjson.dumps({"rating": human.rating + 0.5, "unique_id": human.unique_id}),
+)
 
 
 class HumanProducer:
@@ -54,19 +79,19 @@ class HumanProducer:
 
     def send(
         self,
-        humans: Iterator[Rating],
+        records: Iterator[tuple[str, bytes]],
         rate: float | None = None,
         going: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.monotonic,
     ) -> Iterator[int]:
-        """Send humans, `rate` a second or as fast as they go; yield how many each time some were.
+        """Send keys and values, `rate` a second or as fast as they go; yield how many at a time.
 
-        Ends with the humans, or once `going` says no. `finish` comes after it.
+        Ends with the records, or once `going` says no. `finish` comes after it.
         """
         started, sent = clock(), 0
         while going() and not self.failed:
             room = _BATCH if rate is None else min(int((clock() - started) * rate) - sent, _BATCH)
-            batch = list(islice(humans, max(room, 0)))
+            batch = list(islice(records, max(room, 0)))
             if not batch and room > 0:
                 return
             self._send(batch)
@@ -84,10 +109,8 @@ class HumanProducer:
                 Exit.UNAVAILABLE, f"{message}: {self._error.str()}"
             )
 
-    def _send(self, humans: list[Rating]) -> None:
-        batch: list[dict[str, Any]] = [
-            {"value": orjson.dumps(human._asdict()), "key": human.unique_id} for human in humans
-        ]
+    def _send(self, records: list[tuple[str, bytes]]) -> None:
+        batch: list[dict[str, Any]] = [{"key": key, "value": value} for key, value in records]
         while batch:
             self._producer.produce_batch(self._settings.input_topic, batch)
             batch = [each for each in batch if each.pop("_error", None)]

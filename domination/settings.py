@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from domination.errors import DominationError, Exit
 
@@ -17,6 +20,15 @@ _TESTS: Final = "TEST_"
 # Half of the time after which Kafka aborts a transaction.
 _LONGEST_INTERVAL: Final = 5.0
 _BOOTSTRAP: Final = "KAFKA_BOOTSTRAP_SERVERS"
+_FILE: Final = "_FILE"
+OWN_FILES: Final = frozenset(
+    {
+        "sasl.oauthbearer.assertion.file",
+        "sasl.oauthbearer.assertion.jwt.template.file",
+        "sasl.oauthbearer.assertion.private.key.file",
+    }
+)
+"""The properties of librdkafka whose own names end in .file: they name what it reads itself."""
 
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("text", "json")
@@ -38,6 +50,7 @@ _REFUSED: Final = {
     "transactional.id": f"use {PREFIX}INSTANCE",
 }
 _SECRET_WORDS: Final = ("password", "secret", "token", "private", ".key.pem", "oauthbearer.config")
+_HIDDEN: Final = "********"
 
 
 @dataclass(frozen=True)
@@ -62,6 +75,12 @@ class Settings:
     """Longest time between commits while records flow."""
     availability_timeout_seconds: float = 120.0
     """A worker that reaches no broker for so long ends with 69."""
+    clickhouse_url: str = "clickhouse://default@localhost:9000/default"
+    """ClickHouse's native protocol: `clickhouse[s]://user:password@host:port/database`."""
+    clickhouse_kafka_brokers: str = ""
+    """The brokers as ClickHouse sees them; empty: the same."""
+    clickhouse_group: str = "shadow-group"
+    """Consumer group of ClickHouse; a second ClickHouse needs one of its own."""
     log_level: str = "info"
     """debug, info, warning or error."""
     log_format: str = "text"
@@ -75,6 +94,7 @@ class Settings:
             "output_topic",
             "dead_letter_topic",
             "group",
+            "clickhouse_group",
         ):
             _require(bool(getattr(self, name).strip()), name, "must not be empty")
         _require(
@@ -92,6 +112,11 @@ class Settings:
         )
         _require(self.log_level in LOG_LEVELS, "log_level", f"takes {', '.join(LOG_LEVELS)}")
         _require(self.log_format in LOG_FORMATS, "log_format", f"takes {' or '.join(LOG_FORMATS)}")
+        _require(
+            _fits(self.clickhouse_url),
+            "clickhouse_url",
+            "takes clickhouse://user:password@host:port/database, with %2F for a / and so on",
+        )
         for name in self.kafka:
             _require(name not in _REFUSED, f"kafka.{name}", f"is not free: {_REFUSED.get(name)}")
 
@@ -104,10 +129,29 @@ class Settings:
         """Yield each setting's environment name and value; secrets are hidden."""
         for each in fields(self):
             if each.name != "kafka":
-                yield environment_name(each.name), str(getattr(self, each.name))
+                yield environment_name(each.name), _without_password(getattr(self, each.name))
         for name, value in sorted(self.kafka.items()):
             hidden = any(word in name for word in _SECRET_WORDS)
-            yield environment_name(f"kafka.{name}"), "********" if hidden else value
+            yield environment_name(f"kafka.{name}"), _HIDDEN if hidden else value
+
+
+def _fits(clickhouse_url: str) -> bool:
+    try:
+        url = urlsplit(clickhouse_url)
+        # A name that no resolver takes raises; an @ so late ends a password with a raw /, ? or #.
+        return (
+            url.scheme in ("clickhouse", "clickhouses")
+            and bool(url.hostname and url.hostname.encode("idna"))
+            and url.port != 0
+            and "@" not in url.path + url.query + url.fragment
+        )
+    except ValueError:  # Its text would show a part of the password.
+        return False
+
+
+def _without_password(value: object) -> str:
+    # A URL may hold line ends, which count for nothing.
+    return re.sub(r"(://[^:]*:).*(@)", rf"\1{_HIDDEN}\2", str(value), flags=re.DOTALL)
 
 
 def environment_name(setting: str) -> str:
@@ -120,10 +164,11 @@ def environment_name(setting: str) -> str:
 def from_environment(environment: Mapping[str, str] | None = None, **flags: object) -> Settings:
     """Read the settings; a flag that is not None wins over the environment.
 
-    Raises `DominationError` (78) on an unknown DOMINATION_… name, a value that does not fit, or a
-    librdkafka property that would break exactly-once.
+    NAME_FILE names a file that has the value of NAME. Raises `DominationError` (78) on an unknown
+    DOMINATION_… name, a file that cannot be read, a value that does not fit, or a librdkafka
+    property that would break exactly-once.
     """
-    environment = os.environ if environment is None else environment
+    environment = _with_files(os.environ if environment is None else environment)
     known = {environment_name(each.name): each for each in fields(Settings) if each.name != "kafka"}
     values: dict[str, object] = {}
     kafka: dict[str, str] = {}
@@ -133,12 +178,46 @@ def from_environment(environment: Mapping[str, str] | None = None, **flags: obje
         if name in known:
             values[known[name].name] = _parse(name, text, str(known[name].type))
         elif name.startswith(PREFIX + _KAFKA):
-            kafka[name.removeprefix(PREFIX + _KAFKA).lower().replace("_", ".")] = text
+            kafka[_property(name)] = text
         else:
             message = f"{name} is not a setting; 'domination config' lists them all"
             raise DominationError(Exit.SETTING, message)
     values |= {name: flag for name, flag in flags.items() if flag is not None}
     return Settings(kafka=kafka, **values)  # type: ignore[arg-type]
+
+
+def _with_files(environment: Mapping[str, str]) -> dict[str, str]:
+    """Put the content of its file in the place of each NAME_FILE."""
+    values = dict(environment)
+    for name, path in environment.items():
+        if not name.startswith(PREFIX) or name.startswith(PREFIX + _TESTS):
+            continue
+        if not name.endswith(_FILE) or _property(name) in OWN_FILES:
+            continue
+        setting = name.removesuffix(_FILE)
+        if setting in environment:
+            raise DominationError(Exit.SETTING, f"{name} and {setting} are both set: unset one")
+        del values[name]
+        values[setting] = _content(name, path)
+    return values
+
+
+def _content(name: str, path: str) -> str:
+    """Read a file's text without its last line end."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        # No decoding error's text: it would show a part of the content.
+        why = (isinstance(error, OSError) and error.strerror) or "it is no text"
+        raise DominationError(Exit.SETTING, f"{name}: cannot read {path}: {why}") from None
+    if "\0" in text:
+        raise DominationError(Exit.SETTING, f"{name}: cannot read {path}: it is no text")
+    return text.removesuffix("\n")
+
+
+def _property(name: str) -> str:
+    """Give librdkafka's name of a property: DOMINATION_KAFKA_LINGER_MS is linger.ms."""
+    return name.removeprefix(PREFIX + _KAFKA).lower().replace("_", ".")
 
 
 def _parse(name: str, text: str, kind: str) -> object:
@@ -147,7 +226,8 @@ def _parse(name: str, text: str, kind: str) -> object:
     try:
         return float(text)
     except ValueError:
-        raise DominationError(Exit.SETTING, f"{name} takes a number, not {text!r}") from None
+        # It may be a secret, from the wrong file.
+        raise DominationError(Exit.SETTING, f"{name} takes a number") from None
 
 
 def _require(holds: bool, setting: str, what: str) -> None:  # noqa: FBT001 - reads as a sentence

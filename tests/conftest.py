@@ -1,4 +1,4 @@
-"""Fixtures: a real Kafka for the session, one of its own for tests that break it, and pipelines."""
+"""Fixtures: a real Kafka and ClickHouse for the session, others to break, and pipelines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+import clickhouse_server as clickhouse
 import kafka_server
+from clickhouse_core import ClickHouseCore
 from pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -25,11 +27,11 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if CI else "dev"))
 
 
-def _need_kafka() -> None:
-    if reason := kafka_server.why_not():
+def _need(server: str, why_not: str | None) -> None:
+    if why_not:
         if CI:
-            pytest.fail(f"no Kafka in CI: {reason}")
-        pytest.skip(reason)
+            pytest.fail(f"no {server} in CI: {why_not}")
+        pytest.skip(why_not)
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +40,7 @@ def bootstrap_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
     if given := os.environ.get("DOMINATION_TEST_BOOTSTRAP_SERVERS"):
         yield given
         return
-    _need_kafka()
+    _need("Kafka", kafka_server.why_not())
     server = kafka_server.KafkaServer(tmp_path_factory.mktemp("kafka"))
     server.start()
     yield server.bootstrap_servers
@@ -56,7 +58,7 @@ def pipeline(bootstrap_servers: str, tmp_path: Path) -> Iterator[Pipeline]:
 @pytest.fixture
 def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[kafka_server.KafkaServer]:
     """Give a Kafka, not yet started, that a test may kill or freeze."""
-    _need_kafka()
+    _need("Kafka", kafka_server.why_not())
     server = kafka_server.KafkaServer(tmp_path_factory.mktemp("own-kafka"))
     yield server
     server.kill()
@@ -68,3 +70,37 @@ def own_pipeline(own_kafka: kafka_server.KafkaServer, tmp_path: Path) -> Iterato
     made = Pipeline(own_kafka.bootstrap_servers, tmp_path)
     yield made
     made.end()
+
+
+@pytest.fixture
+def core(tmp_path: Path) -> Iterator[ClickHouseCore]:
+    """Give a ClickHouse core that a test may kill."""
+    made = ClickHouseCore(tmp_path / "clickhouse")
+    made.start()
+    yield made
+    made.kill()
+
+
+@pytest.fixture(scope="session")
+def parser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseCore]:
+    """Give a ClickHouse core with a table of records, in place of the stream's."""
+    made = ClickHouseCore(tmp_path_factory.mktemp("parser"))
+    made.start()
+    made.execute(
+        "CREATE TABLE records (raw String, _topic String, _partition UInt64, _offset UInt64,"
+        " _timestamp_ms Nullable(DateTime64(3, 'UTC'))) ENGINE = Memory"
+    )
+    yield made
+    made.kill()
+
+
+@pytest.fixture(scope="session")
+def clickhouse_server(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[clickhouse.ClickHouseServer]:
+    """Give a ClickHouse that all tests share; each makes a database of its own."""
+    _need("ClickHouse", clickhouse.why_not())
+    server = clickhouse.ClickHouseServer(tmp_path_factory.mktemp("clickhouse"))
+    server.start()
+    yield server
+    server.kill()

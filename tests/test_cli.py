@@ -12,30 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from domination.cli import main
-from pipeline import BYTEWAX, ROOT
+from pipeline import BYTEWAX, CLEAN, DOMINATION, run
 
 if TYPE_CHECKING:
     from pipeline import Pipeline
 
-CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("DOMINATION_")}
-
-
-DOMINATION = (sys.executable, "-m", "domination")
+CHECK = (*DOMINATION, "check", "kafka")
 DRAW = (sys.executable, "-m", "bytewax.visualize", "dataflows.dominate:flow", "-o", "mermaid")
-
-
-def run(
-    *command: str, environment: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command,
-        cwd=ROOT,
-        env=CLEAN | (environment or {}),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +37,15 @@ def test_judge_says_what_humans_are(capsys: pytest.CaptureFixture[str]) -> None:
         "7 Incompatible",
         "1" + "0" * 40 + " Dow",
     ]
+
+
+def test_the_help_says_what_each_command_does_in_whole_sentences(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--help"]) == 0
+    commands = capsys.readouterr().out.partition("Commands:\n")[2].splitlines()
+    assert len(commands) >= 9
+    assert all(line.endswith(".") and not line.endswith("...") for line in commands)
 
 
 def test_config_shows_what_is_in_force_and_no_secret(
@@ -94,7 +86,24 @@ def test_a_wrong_setting_is_one_line_and_78(
     assert len(ended.stderr.splitlines()) == 1, ended.stderr
 
 
-@pytest.mark.parametrize("arguments", [["check"], ["topics"], ["produce", "--count", "1"]])
+@pytest.mark.parametrize("command", [(*DOMINATION, "worker"), BYTEWAX])
+@pytest.mark.parametrize("value", ["", "0", "1"])
+def test_a_worker_does_not_let_bytewax_listen_everywhere_unless_that_is_said(
+    command: tuple[str, ...], value: str
+) -> None:
+    ended = run(*command, environment={"BYTEWAX_DATAFLOW_API_ENABLED": value})
+    assert ended.returncode == 78
+    (line,) = ended.stderr.splitlines()
+    assert "BYTEWAX_DATAFLOW_API_ENABLED" in line
+    assert "0.0.0.0" in line
+
+
+def test_whoever_says_that_bytewax_may_listen_everywhere_is_believed() -> None:
+    meant = {"BYTEWAX_DATAFLOW_API_ENABLED": "0.0.0.0"}
+    assert run(*DRAW, environment=meant).returncode == 0
+
+
+@pytest.mark.parametrize("arguments", [["check", "kafka"], ["topics"], ["produce", "--count", "1"]])
 def test_without_a_broker_commands_say_so_in_one_line_and_end_with_69(arguments: list[str]) -> None:
     ended = run(
         *DOMINATION,
@@ -112,13 +121,13 @@ def test_without_a_broker_commands_say_so_in_one_line_and_end_with_69(arguments:
 
 
 def test_topics_are_made_once_and_left_as_they_are(pipeline: Pipeline) -> None:
-    assert run(*DOMINATION, "check", environment=pipeline.environment).returncode == 78
+    assert run(*CHECK, environment=pipeline.environment).returncode == 78
     made = run(*DOMINATION, "topics", "--partitions", "5", environment=pipeline.environment)
     assert made.stdout.splitlines()[0] == f"{pipeline.input}: made, 5 partitions"
     again = run(*DOMINATION, "topics", "--partitions", "7", environment=pipeline.environment)
     assert again.returncode == 0
     assert again.stdout.splitlines()[0] == f"{pipeline.input}: exists, left as it is, 5 partitions"
-    checked = run(*DOMINATION, "check", environment=pipeline.environment)
+    checked = run(*CHECK, environment=pipeline.environment)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert {line[:4] for line in checked.stdout.splitlines()} == {"ok  "}
 
@@ -158,31 +167,6 @@ def test_produce_shows_on_a_terminal_how_far_it_is(
     produce.send_signal(signal.SIGINT)
     assert produce.wait(60) == 0
     os.close(terminal)
-
-
-def test_the_demo_ends_when_all_its_humans_are_shadows() -> None:
-    ended = run(*DOMINATION, "demo", "--humans", "500", "--seed", "3")
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.splitlines()[-1].startswith("500 ratings  500 shadows: ")
-
-
-def test_ctrl_c_ends_the_demo_and_its_worker_with_0() -> None:
-    demo = subprocess.Popen(
-        [sys.executable, "-m", "domination", "demo"],
-        cwd=ROOT,
-        env=CLEAN,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert demo.stdout
-    for line in demo.stdout:
-        if "shadows" in line and " 0 shadows" not in line:
-            break
-    demo.send_signal(signal.SIGINT)
-    rest, _ = demo.communicate(timeout=90)
-    assert demo.returncode == 0
-    sent, _, seen = rest.splitlines()[-1].partition(" ratings  ")
-    assert seen.startswith(f"{sent} shadows")
 
 
 def test_the_dataflow_can_be_drawn_without_a_broker() -> None:

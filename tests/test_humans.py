@@ -9,7 +9,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domination.humans import RATINGS, HumanProducer, human_ratings
+from domination.humans import RATINGS, HumanProducer, encoded, human_ratings
 from domination.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def test_every_human_arrives_in_order_and_confirmed(pipeline: Pipeline) -> None:
     producer = HumanProducer(
         Settings(bootstrap_servers=pipeline.bootstrap_servers, input_topic=pipeline.input)
     )
-    sent = sum(producer.send(islice(human_ratings(5), 2500)))
+    sent = sum(producer.send(encoded(islice(human_ratings(5), 2500))))
     producer.finish()
     assert (sent, producer.confirmed) == (2500, 2500)
     records = pipeline.read(pipeline.input)
@@ -52,7 +52,7 @@ def test_the_rate_is_kept_by_the_clock(pipeline: Pipeline) -> None:
         Settings(bootstrap_servers=pipeline.bootstrap_servers, input_topic=pipeline.input)
     )
     ticks = iter(range(1000))
-    sends = producer.send(human_ratings(1), rate=30, clock=lambda: next(ticks) / 10)
+    sends = producer.send(encoded(human_ratings(1)), rate=30, clock=lambda: next(ticks) / 10)
     # The clock starts at 0 and says a tenth of a second more at each look: 3 ratings a look.
     assert list(islice(sends, 5)) == [3, 3, 3, 3, 3]
     producer.finish()

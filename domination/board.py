@@ -1,0 +1,52 @@
+"""How the demo looks: a live view on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, Protocol
+
+from domination.errors import DominationError, Exit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from domination.watch import Snapshot
+
+_LINE_SECONDS: Final = 1.0
+
+
+class Board(Protocol):
+    """Shows what it is given."""
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Show the state."""
+
+
+@contextmanager
+def board(title: str) -> Iterator[Board]:
+    """Open a view for the kind of output that there is."""
+    if not sys.stdout.isatty():
+        print(title, flush=True)  # noqa: T201 - it is what people look at
+        yield _Lines()
+        return
+    try:
+        from domination.screen import open_screen  # noqa: PLC0415 - rich is an extra
+    except ImportError as error:
+        raise DominationError(
+            Exit.SETTING, "the live view is an extra: pip install 'domination[demo]'"
+        ) from error
+    with open_screen(title) as screen:
+        yield screen
+
+
+class _Lines:
+    def __init__(self) -> None:
+        self._shown = float("-inf")
+
+    def show(self, snapshot: Snapshot) -> None:
+        now = time.monotonic()
+        if now - self._shown >= _LINE_SECONDS:
+            self._shown = now
+            print(snapshot.line(), flush=True)  # noqa: T201 - the same

@@ -1,0 +1,69 @@
+"""What a bare machine lacks, in this process: a Kafka, librdkafka's mock, and a ClickHouse, chdb.
+
+The mock broker keeps no offsets of transactions and hides no aborted records: this is to look at,
+never to prove anything with. The ClickHouse is the real one.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from confluent_kafka import Producer
+
+from domination.errors import DominationError, Exit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+DATABASE: Final = "domination"
+
+# Or a restart may read from Kafka before the tables that it goes to are there; and after a kill the
+# partitions would wait 45 seconds for the one that is gone.
+_CONFIG: Final = """\
+<clickhouse>
+    <async_load_databases>false</async_load_databases>
+    <kafka><session_timeout_ms>10000</session_timeout_ms></kafka>
+</clickhouse>
+"""
+
+
+@contextmanager
+def mock_broker() -> Iterator[str]:
+    """Run a mock broker; yield its address. It makes topics of four partitions when asked."""
+    producer = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "mock", "log_level": 0})
+    broker = next(iter(producer.list_topics(timeout=10).brokers.values()))
+    yield f"{broker.host}:{broker.port}"
+
+
+class EmbeddedClickHouse:
+    """A ClickHouse without a server, its data in a directory; at most one in a process at a time.
+
+    Raises `DominationError` (78) where chdb is not installed.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        try:
+            from chdb.session import Session  # noqa: PLC0415 - takes a second
+        except ImportError as error:
+            raise DominationError(
+                Exit.SETTING, "the embedded ClickHouse is an extra: pip install 'domination[demo]'"
+            ) from error
+        directory.mkdir(parents=True, exist_ok=True)
+        config = directory / "config.xml"
+        config.write_text(_CONFIG)
+        self._session = Session(f"{directory}?config-file={config}")
+        self.execute(f"CREATE DATABASE IF NOT EXISTS {DATABASE} ENGINE = Atomic")
+        self.execute(f"USE {DATABASE}")
+        self.execute("SET output_format_json_quote_64bit_integers = 0")
+
+    def execute(self, query: str) -> list[tuple[Any, ...]]:
+        """Run one statement; give its rows, times as texts."""
+        answer = self._session.query(query, "JSONCompactEachRow").bytes()
+        return [tuple(orjson.loads(line)) for line in answer.splitlines()]
+
+    def close(self) -> None:
+        """Stop reading, and end."""
+        self._session.close()

@@ -1,0 +1,93 @@
+"""The live view of the demo, drawn by rich; only its extra has that."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from rich.bar import Bar
+from rich.console import Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import RenderableType
+
+    from domination.watch import Snapshot
+
+_BAR: Final = 40
+_COLOURS: Final = {"Incompatible": "red", "Sha": "yellow", "Dow": "cyan", "ShaDow": "magenta"}
+
+
+@contextmanager
+def open_screen(title: str) -> Iterator[Screen]:
+    """Take a part of the terminal, and leave what it showed last."""
+    with Live(auto_refresh=False) as live:
+        yield Screen(live, title)
+
+
+class Screen:
+    """A panel that is drawn again with each snapshot."""
+
+    def __init__(self, live: Live, title: str) -> None:
+        self._live = live
+        self._title = title
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Show the state."""
+        self._live.update(_panel(snapshot, self._title), refresh=True)
+
+
+def _panel(snapshot: Snapshot, title: str) -> RenderableType:
+    return Panel(
+        Group(
+            _flow(snapshot),
+            Text(),
+            _bars(snapshot),
+            Text(),
+            _latest(snapshot),
+            Text(),
+            Text("Ctrl-C ends it", style="dim"),
+        ),
+        title=title,
+        expand=False,
+    )
+
+
+def _flow(snapshot: Snapshot) -> RenderableType:
+    table = Table.grid(padding=(0, 3))
+    figures = {
+        "ratings": f"{snapshot.ratings:,}",
+        "shadows": f"{snapshot.shadows:,}",
+        "rows": f"{snapshot.rows:,}",
+        "dead letters": f"{snapshot.dead_letters:,}",
+        "rows/s": f"{snapshot.rate:,.0f}",
+    }
+    for _ in figures:
+        table.add_column(justify="right", min_width=9)
+    table.add_row(*figures, style="dim")
+    table.add_row(*figures.values(), style="bold")
+    return table
+
+
+def _bars(snapshot: Snapshot) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    total = max(sum(snapshot.counts.values()), 1)
+    longest = max([*snapshot.counts.values(), 1])
+    for name, count in snapshot.counts.items():
+        bar = Bar(longest, 0, count, width=_BAR, color=_COLOURS[name])
+        table.add_row(name, bar, f"{count:,}", f"{count / total:.1%}")
+    return table
+
+
+def _latest(snapshot: Snapshot) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    for unique_id, name, stamp in snapshot.latest:
+        table.add_row(
+            Text(unique_id, style="dim"), Text(name, style=_COLOURS[name]), stamp.split(" ")[1]
+        )
+    return table

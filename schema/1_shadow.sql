@@ -1,0 +1,13 @@
+-- The judged humans, a row each. ClickHouse reads from Kafka at least once: a record read again has
+-- the same sorting key and is the same row. Ask with FINAL, which counts it once before it is merged.
+CREATE TABLE IF NOT EXISTS shadow
+(
+    type Enum8('Incompatible' = 0, 'Sha' = 1, 'Dow' = 2, 'ShaDow' = 3),
+    unique_id String,
+    emit_timestamp DateTime64(3, 'UTC'),
+    kafka_partition UInt32,
+    kafka_offset UInt64
+)
+ENGINE = ReplacingMergeTree
+PARTITION BY toYYYYMM(emit_timestamp)
+ORDER BY (emit_timestamp, kafka_partition, kafka_offset)

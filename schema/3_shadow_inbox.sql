@@ -1,0 +1,15 @@
+-- Keeps nothing: each record passes through it into one of the two tables. The stream has this one
+-- way out, and it is the last thing to be made, so that nothing is read before both tables wait.
+CREATE TABLE IF NOT EXISTS shadow_inbox
+(
+    type Int64,
+    unique_id String,
+    emit_timestamp DateTime64(3, 'UTC'),
+    kafka_topic LowCardinality(String),
+    kafka_partition UInt32,
+    kafka_offset UInt64,
+    kafka_timestamp DateTime64(3, 'UTC'),
+    raw String,
+    error LowCardinality(String)
+)
+ENGINE = Null

@@ -1,0 +1,10 @@
+-- Shadows go to shadow.
+CREATE MATERIALIZED VIEW IF NOT EXISTS shadow_rows TO shadow
+AS SELECT
+    CAST(type AS Enum8('Incompatible' = 0, 'Sha' = 1, 'Dow' = 2, 'ShaDow' = 3)) AS type,
+    unique_id,
+    emit_timestamp,
+    kafka_partition,
+    kafka_offset
+FROM shadow_inbox
+WHERE error = ''

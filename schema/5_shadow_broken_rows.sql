@@ -1,0 +1,11 @@
+-- Anything else goes to shadow_broken.
+CREATE MATERIALIZED VIEW IF NOT EXISTS shadow_broken_rows TO shadow_broken
+AS SELECT
+    kafka_topic,
+    kafka_partition,
+    kafka_offset,
+    kafka_timestamp,
+    raw,
+    error
+FROM shadow_inbox
+WHERE error != ''

@@ -1,0 +1,84 @@
+"""The real ClickHouse core for the tests, as a process of its own that a test may kill.
+
+Run as a program it answers each statement, a JSON string a line, with its rows, a JSON list.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from domination import schema
+from domination.embedded import EmbeddedClickHouse
+
+if TYPE_CHECKING:
+    from domination.settings import Settings
+
+
+class ClickHouseCore:
+    """One ClickHouse with its data in a directory; it may be killed and started again."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it; it reads on where it stopped."""
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, str(self._directory)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+
+    def execute(self, query: str) -> list[tuple[Any, ...]]:
+        """Run one statement; give its rows."""
+        assert self._process
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(orjson.dumps(query) + b"\n")
+        self._process.stdin.flush()
+        answer = orjson.loads(self._process.stdout.readline())
+        assert not isinstance(answer, str), answer
+        return [tuple(row) for row in answer]
+
+    def apply(self, settings: Settings) -> dict[str, str]:
+        """Make the tables and start to read."""
+        return dict(schema.apply(self, settings))
+
+    def count(self, table: str) -> int:
+        """Count the rows of a table, each once."""
+        return int(self.execute(f"SELECT count() FROM {table} FINAL")[0][0])
+
+    def stop(self) -> None:
+        """Let it end in good order."""
+        if self._process:
+            self._process.communicate(timeout=60)
+            self._process = None
+
+    def kill(self) -> None:
+        """Kill it with -9, as a power cut would."""
+        if self._process:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+
+def main(directory: Path) -> None:
+    """Answer until the input ends."""
+    with closing(EmbeddedClickHouse(directory)) as clickhouse:
+        for line in sys.stdin.buffer:
+            try:
+                answer: object = clickhouse.execute(orjson.loads(line))
+            except RuntimeError as error:
+                answer = str(error)
+            sys.stdout.buffer.write(orjson.dumps(answer) + b"\n")
+            sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
