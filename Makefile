@@ -4,26 +4,42 @@ PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.10; do \
     $$python -c '$(FITS)' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help install run test linter build lock clean
+.PHONY: help install run test chaos soak fuzz linter build lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
 install: .venv/.done ## Make .venv with the locked dependencies and this package
 
-.venv/.done: requirements.lock pyproject.toml
+.venv/.done: requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c '$(FITS)' 2>/dev/null || { \
 	    echo "domination needs Python 3.10, 3.11 or 3.12: make install PYTHON=/path/to/python" >&2; exit 1; }
 	$(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-run: install ## Run producer and worker against an embedded broker; Ctrl-C ends it
+run: install ## Run the whole system in this terminal, its servers embedded; Ctrl-C ends it
 	@$(BIN)/domination demo
 
 test: install ## Run the tests; a real Kafka is started if Java 17 and mvn are there
 	$(BIN)/python -m pytest
+
+SEED ?= 1
+chaos: SECONDS ?= 600
+chaos: install ## Run faults of a schedule against workers and broker: make chaos SECONDS=600 SEED=1
+	$(BIN)/python tests/chaos.py --seconds $(SECONDS) --seed $(SEED)
+
+soak: install ## Run an hour with a fault a minute, and see that a worker does not grow
+	$(BIN)/python tests/chaos.py --soak --seconds 3600 --seed $(SEED)
+
+fuzz: SECONDS ?= 60
+fuzz: .venv/.fuzz ## Search for input that breaks the wire: make fuzz SECONDS=60
+	$(BIN)/python tests/fuzz_wire.py -max_total_time=$(SECONDS)
+
+.venv/.fuzz: .venv/.done requirements-fuzz.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
+	@touch $@
 
 linter: install ## Check style and types
 	$(BIN)/ruff check .
@@ -33,9 +49,13 @@ linter: install ## Check style and types
 build: install ## Build the wheel and the source distribution into dist/
 	$(BIN)/hatchling build
 
-lock: ## Lock the newest dependencies again (needs uv)
-	uv pip compile --upgrade --universal --python-version 3.10 --generate-hashes --no-header \
-	    --no-emit-index-url --group dev pyproject.toml -o requirements.lock
+COMPILE := uv pip compile --universal --python-version 3.10 --generate-hashes --no-header --no-emit-index-url
+
+lock: ## Lock the newest dependencies again (needs uv): of the image, of make install, of make fuzz
+	$(COMPILE) --upgrade --group build pyproject.toml -o requirements.lock
+	$(COMPILE) --upgrade --constraint requirements.lock --group dev --extra demo pyproject.toml \
+	    -o requirements-dev.lock
+	$(COMPILE) --upgrade --group fuzz -o requirements-fuzz.lock
 
 clean: ## Remove what the other targets made
-	rm -rf .venv dist .kafka .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv dist .kafka .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz

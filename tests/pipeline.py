@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 import uuid
-from collections import Counter, defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,20 +15,38 @@ import orjson
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
-from domination.shadow import judge
+import oracle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 ROOT = Path(__file__).parent.parent
-WORKER = (sys.executable, "-m", "domination", "worker")
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("DOMINATION_")}
+DOMINATION = (sys.executable, "-m", "domination")
+WORKER = (*DOMINATION, "worker")
+HURT = (sys.executable, str(Path(__file__).parent / "hurt_worker.py"))
 BYTEWAX = (sys.executable, "-m", "bytewax.run", "dataflows.dominate:flow")
 
-Sent = tuple[bytes | None, bytes | None]
+Sent = oracle.Sent
+
+
+def run(
+    *command: str, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, with no settings but these."""
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env=CLEAN | (environment or {}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
 
 
 class Seen(NamedTuple):
-    """What a read_committed reader found in a topic: its records, in order by partition."""
+    """What a reader found in a topic: its records, in order by partition."""
 
     records: list[Message]
 
@@ -43,12 +60,6 @@ def eventually(holds: Callable[[], bool], seconds: float = 60, what: str = "") -
     while not holds():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what or holds}"
         time.sleep(0.02)
-
-
-def reason(letter: Message) -> str:
-    """Give the reason that a dead letter was written for."""
-    told: Any = dict(letter.headers() or [])
-    return str(told["domination.error.reason"].decode())
 
 
 class Worker:
@@ -122,10 +133,28 @@ class Pipeline:
         ]
         for made in self.admin.create_topics(topics).values():
             made.result(30)
+        # A broker says that it has made a topic before it tells that there is one.
+        for topic, wanted in ((self.input, partitions), (self.output, 3), (self.dead, 2)):
+            eventually(lambda t=topic, n=wanted: len(self.partitions(t)) == n)  # type: ignore[misc]
         return self
 
     def add_partitions(self, total: int) -> None:
         self.admin.create_partitions([NewPartitions(self.input, total)])[self.input].result(30)
+
+    def remake_input(self, partitions: int) -> None:
+        """Delete the input topic and make it again, empty."""
+        self.admin.delete_topics([self.input])[self.input].result(30)
+
+        def made() -> bool:
+            try:
+                new = NewTopic(self.input, partitions, 1)
+                self.admin.create_topics([new])[self.input].result(30)
+            except KafkaException:
+                return False  # Deleting it takes a moment.
+            return True
+
+        eventually(made)
+        eventually(lambda: len(self.partitions(self.input)) == partitions)
 
     def partitions(self, topic: str) -> list[TopicPartition]:
         found = self.admin.list_topics(topic, timeout=10).topics[topic].partitions
@@ -134,7 +163,11 @@ class Pipeline:
     # Workers.
 
     def worker(self, *arguments: str, command: Iterable[str] = WORKER, **more: str) -> Worker:
-        environment = self.environment | {f"DOMINATION_{k}": v for k, v in more.items()}
+        """Start a worker with more settings, or what is for `hurt_worker.py`."""
+        environment = self.environment | {
+            name if name.startswith("CHAOS_") else f"DOMINATION_{name}": value
+            for name, value in more.items()
+        }
         log = self._directory / f"worker-{len(self._workers)}.log"
         self._workers.append(Worker([*command, *arguments], environment, log))
         return self._workers[-1]
@@ -168,6 +201,13 @@ class Pipeline:
         try:
             found = consumer.committed(self.partitions(self.input), timeout=10)
             return {each.partition: max(each.offset, 0) for each in found}
+        finally:
+            consumer.close()
+
+    def _watermarks(self, place: TopicPartition) -> tuple[int, int]:
+        consumer = Consumer(self._client | {"group.id": "reader"})
+        try:
+            return consumer.get_watermark_offsets(place, timeout=10)
         finally:
             consumer.close()
 
@@ -220,43 +260,28 @@ class Pipeline:
 
     # The oracle.
 
-    def anomalies(self, bad: Mapping[bytes | None, str] | None = None) -> dict[str, list[Any]]:
-        """Hold what was sent against what committed readers see; each list should be empty.
-
-        `bad` has each value that is not a rating, with its reason; all else is a human, known by
-        its unique id.
-        """
-        bad = bad or {}
-        humans = [orjson.loads(value or b"") for value, _ in self.sent if value not in bad]
-        expected = {human["unique_id"]: int(judge(human["rating"])) for human in humans}
-        shadows = self.read(self.output)
-        seen = Counter(row["unique_id"] for row in shadows.values())
-        letters = Counter(
-            (letter.value(), reason(letter)) for letter in self.read(self.dead).records
+    def history(
+        self, bad: Mapping[bytes | None, str], watched: Sequence[oracle.Record] = ()
+    ) -> oracle.History:
+        """Collect what was sent and what came of it. `bad` has each value that is no rating."""
+        places = self.partitions(self.input)
+        ends = {each.partition: (0, self._watermarks(each)[1]) for each in places}
+        for message in self.read(self.input).records:
+            partition, offset = message.partition() or 0, message.offset() or 0
+            ends[partition] = (offset + 1, ends[partition][1])
+        return oracle.History(
+            self.sent,
+            bad,
+            shadows=list(map(oracle.record, self.read(self.output).records)),
+            letters=list(map(oracle.record, self.read(self.dead).records)),
+            watched=list(watched),
+            committed=self.committed(),
+            ends=ends,
         )
-        wanted = Counter((value, bad[value]) for value, _ in self.sent if value in bad)
-        return {
-            "lost": sorted(expected.keys() - seen.keys()),
-            "duplicated": [each for each, count in seen.items() if count > 1],
-            "invented": sorted(seen.keys() - expected.keys()),
-            "wrong type": [
-                row for row in shadows.values() if row["type"] != expected.get(row["unique_id"])
-            ],
-            "dead letters missing": sorted(map(str, (wanted - letters).elements())),
-            "dead letters too many": sorted(map(str, (letters - wanted).elements())),
-            "out of order": self._out_of_order(shadows, bad),
-        }
 
-    def _out_of_order(self, shadows: Seen, bad: Mapping[bytes | None, str]) -> list[Any]:
-        sent: dict[bytes, list[str]] = defaultdict(list)
-        seen: dict[bytes, list[str]] = defaultdict(list)
-        for value, key in self.sent:
-            if key is not None and value not in bad:
-                sent[key].append(orjson.loads(value or b"")["unique_id"])
-        for record in shadows.records:
-            if (key := record.key()) is not None:
-                seen[key].append(orjson.loads(record.value() or b"")["unique_id"])
-        return [key for key in sent if sent[key] != seen[key]]
+    def anomalies(self, bad: Mapping[bytes | None, str] | None = None) -> dict[str, list[Any]]:
+        """Hold what was sent against what committed readers see; each list should be empty."""
+        return oracle.anomalies(self.history(bad or {}))
 
     def exactly_once(self, bad: Mapping[bytes | None, str] | None = None) -> None:
         """Assert that no anomaly of any name is there."""

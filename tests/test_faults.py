@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline import eventually
+from pipeline import HURT
 from records import humans
 
 if TYPE_CHECKING:
@@ -40,6 +40,15 @@ def finish(pipeline: Pipeline, *workers: Worker) -> None:
     pipeline.drained()
     assert [worker.stop() for worker in workers] == [0] * len(workers)
     pipeline.exactly_once()
+
+
+@pytest.fixture
+def own_worker(own_kafka: KafkaServer, own_pipeline: Pipeline) -> Worker:
+    """Give a worker with its partitions on a Kafka of its own."""
+    own_kafka.start()
+    worker = own_pipeline.create().worker()
+    worker.until("assigned")
+    return worker
 
 
 @pytest.mark.parametrize("threads", ["1", "2"])
@@ -76,17 +85,42 @@ def test_a_rebalance_storm_loses_nothing_and_repeats_nothing(pipeline: Pipeline)
     finish(pipeline, *workers)
 
 
-def test_the_eager_protocol_is_as_safe_as_the_cooperative(pipeline: Pipeline) -> None:
+@pytest.mark.parametrize(
+    "protocol",
+    [{"KAFKA_PARTITION_ASSIGNMENT_STRATEGY": "range"}, {"KAFKA_GROUP_PROTOCOL": "consumer"}],
+    ids=["eager", "consumer"],
+)
+def test_other_protocols_of_the_group_are_as_safe_as_the_cooperative(
+    pipeline: Pipeline, protocol: dict[str, str]
+) -> None:
     pipeline.create()
-    eager = {"KAFKA_PARTITION_ASSIGNMENT_STRATEGY": "range"}
-    worker = pipeline.worker(**eager)
+    worker = pipeline.worker(**protocol)
     worker.until("assigned")
     with ratings_flow(pipeline, 8_000) as flowing:
         while flowing():
-            second = pipeline.worker(**eager)
+            second = pipeline.worker(**protocol)
             second.until("assigned")
             assert second.stop() == 0
     finish(pipeline, worker)
+
+
+def test_an_assignment_that_changes_before_it_is_taken_up_is_read_by_its_owner_alone(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.create()
+    eager = {
+        "KAFKA_PARTITION_ASSIGNMENT_STRATEGY": "range",
+        "KAFKA_TOPIC_METADATA_REFRESH_INTERVAL_MS": "500",
+    }
+    first = pipeline.worker(**eager)
+    first.until("assigned")
+    # While it hangs it is given partitions, and then others: of the first it is told no revocation.
+    second = pipeline.worker(command=HURT, CHAOS_STOP_AT="before renewing:1:-6", **eager)
+    first.until("revoked")
+    pipeline.add_partitions(5)
+    second.until("assigned")
+    pipeline.send(humans(4_000))
+    finish(pipeline, first, second)
 
 
 def test_partitions_added_while_it_runs_are_read_from_their_beginning(pipeline: Pipeline) -> None:
@@ -102,6 +136,26 @@ def test_partitions_added_while_it_runs_are_read_from_their_beginning(pipeline: 
     found = {name for name, each in pipeline.anomalies().items() if each}
     assert found <= {"out of order"}
     assert len({each.partition() for each in pipeline.read(pipeline.input).records}) == 6
+
+
+def test_a_topic_made_again_ends_the_worker_with_78_and_none_of_it_is_skipped(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.create(partitions=1)
+    worker = pipeline.worker()
+    worker.until("assigned")
+    pipeline.send(humans(500))
+    pipeline.drained()
+    pipeline.remake_input(partitions=1)
+    # So many that the offset at which the worker stands is in the new topic too.
+    pipeline.send(humans(2_000, seed=2))
+    assert worker.wait() == 78
+    assert "is gone" in worker.output or "is missing" in worker.output
+    # Started again it reads the new topic, which has no committed offsets, from its beginning.
+    again = pipeline.worker()
+    pipeline.drained()
+    assert again.stop() == 0
+    pipeline.exactly_once()
 
 
 def test_a_frozen_worker_writes_nothing_once_another_has_its_partitions(pipeline: Pipeline) -> None:
@@ -120,43 +174,31 @@ def test_a_frozen_worker_writes_nothing_once_another_has_its_partitions(pipeline
 
 
 def test_a_broker_killed_and_started_again_is_waited_for(
-    own_kafka: KafkaServer, own_pipeline: Pipeline
+    own_kafka: KafkaServer, own_pipeline: Pipeline, own_worker: Worker
 ) -> None:
-    own_kafka.start()
-    own_pipeline.create()
-    worker = own_pipeline.worker()
-    worker.until("assigned")
     with ratings_flow(own_pipeline, 16_000):
         for _ in range(2):
             time.sleep(1.5)
             own_kafka.kill()
             own_kafka.start()
-    finish(own_pipeline, worker)
-    assert "Traceback" not in worker.output
+    finish(own_pipeline, own_worker)
+    assert "Traceback" not in own_worker.output
 
 
 def test_a_broker_frozen_past_every_call_is_waited_for(
-    own_kafka: KafkaServer, own_pipeline: Pipeline
+    own_kafka: KafkaServer, own_pipeline: Pipeline, own_worker: Worker
 ) -> None:
-    own_kafka.start()
-    own_pipeline.create()
-    worker = own_pipeline.worker()
-    worker.until("assigned")
     with ratings_flow(own_pipeline, 10_000):
         time.sleep(1)
         own_kafka.send_signal(signal.SIGSTOP)
         time.sleep(5)
         own_kafka.send_signal(signal.SIGCONT)
-    finish(own_pipeline, worker)
+    finish(own_pipeline, own_worker)
 
 
 def test_a_broker_that_stutters_through_rebalances_is_waited_for(
-    own_kafka: KafkaServer, own_pipeline: Pipeline
+    own_kafka: KafkaServer, own_pipeline: Pipeline, own_worker: Worker
 ) -> None:
-    own_kafka.start()
-    own_pipeline.create()
-    worker = own_pipeline.worker()
-    worker.until("assigned")
     with ratings_flow(own_pipeline, 8_000) as flowing:
         while flowing():
             other = own_pipeline.worker()
@@ -166,21 +208,19 @@ def test_a_broker_that_stutters_through_rebalances_is_waited_for(
                 time.sleep(0.4)
                 own_kafka.send_signal(signal.SIGCONT)
             assert other.stop() == 0
-    finish(own_pipeline, worker)
+    finish(own_pipeline, own_worker)
 
 
 def test_a_broker_absent_at_the_start_is_waited_for(
     own_kafka: KafkaServer, own_pipeline: Pipeline
 ) -> None:
+    own_kafka.start()
+    own_pipeline.create()
+    own_pipeline.send(humans(500))
+    own_kafka.kill()
     worker = own_pipeline.worker()
     worker.until("no broker at")
     own_kafka.start()
-    own_pipeline.create()
-    # The topics came later than the broker: that is an end with advice.
-    if worker.process.poll() is None:
-        eventually(lambda: worker.process.poll() is not None or "assigned" in worker.output)
-    worker = own_pipeline.worker() if worker.process.poll() is not None else worker
-    own_pipeline.send(humans(500))
     finish(own_pipeline, worker)
 
 
@@ -204,18 +244,14 @@ def test_without_a_broker_it_ends_with_69_after_the_availability_timeout(
 
 
 def test_a_second_signal_ends_at_once_although_the_broker_does_not_answer(
-    own_kafka: KafkaServer, own_pipeline: Pipeline
+    own_kafka: KafkaServer, own_pipeline: Pipeline, own_worker: Worker
 ) -> None:
-    own_kafka.start()
-    own_pipeline.create()
-    worker = own_pipeline.worker()
-    worker.until("assigned")
     own_pipeline.send(humans(500))
     own_pipeline.drained()
     own_kafka.send_signal(signal.SIGSTOP)
-    worker.process.send_signal(signal.SIGTERM)
-    worker.until("draining")
+    own_worker.process.send_signal(signal.SIGTERM)
+    own_worker.until("draining")
     started = time.monotonic()
-    worker.process.send_signal(signal.SIGTERM)
-    assert worker.wait() in (0, 143)
+    own_worker.process.send_signal(signal.SIGTERM)
+    assert own_worker.wait() in (0, 143)
     assert time.monotonic() - started < 5

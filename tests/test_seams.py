@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 
+import orjson
+
+from domination import schema, wire
 from domination.cli import cli
 from domination.errors import Exit
 from domination.settings import Settings
+from domination.shadow import ShadowType
 from domination.wire import Reason
 
 ROOT = Path(__file__).parent.parent
@@ -41,13 +47,55 @@ def test_each_make_target_in_the_readme_is_one() -> None:
     assert set(re.findall(r"make ([a-z]+)", README)) <= targets | {"run"}
 
 
-def test_the_lock_has_every_dependency() -> None:
+def test_the_locks_have_every_dependency() -> None:
     project = (ROOT / "pyproject.toml").read_text()
-    lists = re.findall(r"^(?:dependencies|dev) = \[\n(.*?)^\]", project, re.MULTILINE | re.DOTALL)
-    named = re.findall(r'^ +"([^"]+)"', "".join(lists), re.MULTILINE)
-    assert "orjson" in str(named)
-    assert "pytest" in named
-    lock = (ROOT / "requirements.lock").read_text()
-    for requirement in named:
-        name = re.split(r"[<>=]", requirement)[0]
-        assert re.search(rf"^{name}==", lock, re.MULTILINE)
+    lists = dict(re.findall(r"^(\w+) = \[\n(.*?)^\]", project, re.MULTILINE | re.DOTALL))
+    for lock, names in {
+        "requirements.lock": ["dependencies", "build"],
+        "requirements-dev.lock": ["dependencies", "build", "dev", "demo"],
+        "requirements-fuzz.lock": ["fuzz"],
+    }.items():
+        locked = (ROOT / lock).read_text()
+        for name in names:
+            named = re.findall(r'^ +"([^"]+)"', lists[name], re.MULTILINE)
+            assert named
+            for requirement in named:
+                package = re.split(r"[<>=]", requirement)[0]
+                assert re.search(rf"^{package}==", locked, re.MULTILINE), (lock, package)
+
+
+def test_both_locks_have_the_same_version_of_a_package() -> None:
+    image, all_ = (
+        dict(re.findall(r"^([\w-]+)==(\S+)", (ROOT / lock).read_text(), re.MULTILINE))
+        for lock in ("requirements.lock", "requirements-dev.lock")
+    )
+    assert image.items() <= all_.items()
+
+
+def test_the_types_in_clickhouse_are_those_on_the_wire() -> None:
+    enum = ", ".join(f"'{shadow.label}' = {shadow.value}" for shadow in map(ShadowType, range(4)))
+    for name, sql in schema.statements(Settings()):
+        if name in {"shadow", "shadow_rows"}:
+            assert f"Enum8({enum})" in sql
+
+
+def test_the_fields_that_clickhouse_reads_are_those_on_the_wire() -> None:
+    written = wire.write(
+        wire.judge(wire.read(wire.Records([b'{"rating":1,"unique_id":"x"}'], [None], None))),
+        datetime(2026, 1, 1, tzinfo=timezone.utc),
+    )
+    fields = list(orjson.loads(written.values[0]))
+    consumer = dict(schema.statements(Settings()))[schema.CONSUMER]
+    assert re.findall(r"(\w+) Nullable", consumer) == fields
+    shadow = dict(schema.statements(Settings()))["shadow"]
+    assert re.findall(r"^    (\w+) ", shadow, re.MULTILINE)[: len(fields)] == fields
+
+
+def test_the_stream_reads_the_topic_that_the_worker_writes_from_the_brokers_it_uses() -> None:
+    settings = Settings(bootstrap_servers="a:1,b:2", output_topic="it's", clickhouse_group="g")
+    stream = dict(schema.statements(settings))[schema.STREAM]
+    assert "kafka_broker_list = 'a:1,b:2'" in stream
+    assert "kafka_topic_list = 'it\\'s'" in stream
+    assert "kafka_group_name = 'g'" in stream
+    seen = replace(settings, clickhouse_kafka_brokers="c:3")
+    assert "kafka_broker_list = 'c:3'" in dict(schema.statements(seen))[schema.STREAM]

@@ -1,0 +1,118 @@
+"""The faults of chaos, by name, and the order that a seed puts them in."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from typing import TYPE_CHECKING, Final
+
+from hurt_worker import POINTS
+from world import SESSION_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from world import World
+
+
+def kill(world: World) -> None:
+    """Kill -9 a worker, and start it again soon."""
+    name = world.some()
+    world.workers[name].kill()
+    killed = time.time()
+    world.ended(name)
+    time.sleep(world.chance.uniform(0, 0.5))
+    world.start(name)
+    world.note("recovered", worker=name, seconds=world.recovered(killed))
+
+
+def stop(world: World) -> None:
+    """SIGTERM: it has to end with 0."""
+    name = world.some()
+    world.stop(name)
+    world.start(name)
+
+
+def stop_at_a_point(world: World) -> None:
+    """Kill -9 at a named point of the code."""
+    name, point = world.some(), world.chance.choice(sorted(POINTS))
+    world.stop(name)
+    world.start(name, CHAOS_STOP_AT=f"{point}:{world.chance.randint(1, 20)}:9")
+    time.sleep(8)
+
+
+def freeze(world: World) -> None:
+    """Freeze a worker past its session, and wake it as a zombie."""
+    name = world.some()
+    world.workers[name].process.send_signal(signal.SIGSTOP)
+    time.sleep(world.chance.uniform(SESSION_SECONDS + 1, SESSION_SECONDS + 6))
+    world.workers[name].process.send_signal(signal.SIGCONT)
+
+
+def freeze_at_a_point(world: World) -> None:
+    """Freeze a worker at a named point of the code, another takes over, and wake it."""
+    name, point = world.some(), world.chance.choice(sorted(POINTS))
+    world.stop(name)
+    stops = world.start(name, CHAOS_STOP_AT=f"{point}:{world.chance.randint(1, 20)}:19")
+    time.sleep(SESSION_SECONDS + 6)
+    stops.process.send_signal(signal.SIGCONT)
+
+
+def stick(world: World) -> None:
+    """Let the sink be stuck past max.poll.interval."""
+    name = world.some()
+    world.stop(name)
+    world.start(name, CHAOS_STOP_AT=f"before produce:{world.chance.randint(1, 10)}:-12")
+    time.sleep(14)
+
+
+def intrude(world: World) -> None:
+    """Take a worker's transactional id: it has to end."""
+    name = world.some()
+    world.intrude(name)
+    time.sleep(3)
+
+
+def storm(world: World) -> None:
+    """One worker, two, three and back, every 2 seconds."""
+    for _ in range(3):
+        world.start("c")
+        time.sleep(2)
+        world.stop("c")
+    world.workers[world.some()].process.send_signal(signal.SIGTERM)
+    time.sleep(2)
+
+
+def widen(world: World) -> None:
+    """Add a partition to the input topic."""
+    world.add_partition()
+
+
+def kill_broker(world: World) -> None:
+    """Kill -9 the broker and start it again."""
+    world.kafka.kill()
+    time.sleep(world.chance.uniform(0, 3))
+    world.kafka.start()
+    time.sleep(5)
+
+
+def freeze_broker(world: World) -> None:
+    """Freeze the broker: shortly, past a request's time-out, or past the transaction's."""
+    world.kafka.send_signal(signal.SIGSTOP)
+    time.sleep(world.chance.choice([1, 5, 12]))
+    world.kafka.send_signal(signal.SIGCONT)
+    time.sleep(3)
+
+
+FAULTS: Final[tuple[Callable[[World], None], ...]] = (
+    *(kill, stop, stop_at_a_point, freeze, freeze_at_a_point, stick, intrude, storm, widen),
+    *(kill_broker, freeze_broker),
+)
+
+
+def schedule(seed: int) -> Iterator[Callable[[World], None]]:
+    """Give faults without end: each once in every round, in an order of the seed."""
+    chance = random.Random(seed)
+    while True:
+        yield from chance.sample(FAULTS, len(FAULTS))

@@ -1,0 +1,164 @@
+"""A worker that is made to fail: it stops at a named point, or breaks the commit rule.
+
+Run in place of `domination worker`. CHAOS_STOP_AT is `point:count:signal`: at the count-th time it
+comes to the point it sends the signal to itself, or hangs for so many seconds if that is negative.
+CHAOS_BREAK names a way to break the rule, to see that the oracle finds out.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
+
+from confluent_kafka import Consumer
+
+from domination import cli, reader
+from domination.identity import Identity
+from domination.reader import Reader
+from domination.session import Session
+from domination.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _before(owner: type, name: str, act: Callable[..., None]) -> None:
+    method = getattr(owner, name)
+
+    def changed(self: Any, *arguments: Any) -> Any:
+        act(self, *arguments)
+        return method(self, *arguments)
+
+    setattr(owner, name, changed)
+
+
+def _after(owner: type, name: str, act: Callable[..., None]) -> None:
+    method = getattr(owner, name)
+
+    def changed(self: Any, *arguments: Any) -> Any:
+        result = method(self, *arguments)
+        act(self, *arguments)
+        return result
+
+    setattr(owner, name, changed)
+
+
+# The points, and how to come by them.
+POINTS: Final[dict[str, Callable[[Callable[..., None]], None]]] = {
+    "before produce": lambda act: _before(Writer, "write", act),
+    "after produce": lambda act: _after(Writer, "write", act),
+    "after send_offsets": lambda act: _after(Writer, "send_offsets", act),
+    "during commit": lambda act: _before(Writer, "commit", _flushed(act)),
+    "after commit": lambda act: _after(Writer, "commit", act),
+    "before renewing": lambda act: _before(Writer, "renew", act),
+    "while rewinding": lambda act: _before(Reader, "rewind", act),
+}
+
+
+def _flushed(act: Callable[..., None]) -> Callable[..., None]:
+    """Act once the broker has all the records, and only the commit itself is left."""
+
+    def flushed(writer: Any, *arguments: Any) -> None:
+        writer._live.flush(5)
+        act(writer, *arguments)
+
+    return flushed
+
+
+def _stop(count: int, number: int) -> Callable[..., None]:
+    times = iter(range(1, count + 1))
+
+    def act(*_: Any) -> None:
+        if next(times, None) == count:
+            if number > 0:
+                os.kill(os.getpid(), number)
+            else:
+                time.sleep(-number)
+
+    return act
+
+
+def _commit_before_flush() -> None:
+    """Commit the offsets as soon as a batch is read, as a consumer that commits by itself does."""
+
+    def commit(session: Any, messages: list[Any]) -> None:
+        session._reader._consumer.commit(message=messages[-1], asynchronous=False)
+
+    _after(Session, "_emit", commit)
+
+
+def _at_least_once() -> None:
+    """Commit the offsets on their own, after the records."""
+
+    def keep(writer: Any, positions: Any, *_: Any) -> None:
+        writer.positions = positions
+
+    def commit(session: Any) -> None:
+        session._reader._consumer.commit(offsets=session._writer.positions, asynchronous=False)
+
+    Writer.send_offsets = keep  # type: ignore[method-assign,assignment]
+    _after(Session, "_commit", commit)
+
+
+def _no_rewind() -> None:
+    """Read on after an abort, or a change of the assignment, as if nothing had happened."""
+
+    def assign(reader: Any, timeout: float) -> None:
+        assigned = reader._assignment()
+        places = reader._places(timeout)
+        reader._consumer.incremental_assign([p for p in places if p.partition not in assigned])
+
+    Reader.rewind = assign  # type: ignore[method-assign,assignment]
+
+
+def _random_id() -> None:
+    """Take a new transactional id with every start."""
+
+    def forget(identity: Any, *_: Any) -> None:
+        identity.transactional_id += f"-{uuid4().hex}"
+
+    _after(Identity, "__init__", forget)
+
+
+def _commit_after_lost() -> None:
+    """Commit although the partitions are another's, and without saying who we are."""
+    reader._ABORT = reader._COMMIT  # type: ignore[misc]
+    position = Reader.position
+
+    def nameless(self: Any, offsets: Any) -> Any:
+        positions, _ = position(self, offsets)
+        stranger = Consumer(
+            {
+                "bootstrap.servers": self._settings.bootstrap_servers,
+                "group.id": self._settings.group,
+            }
+        )
+        return positions, stranger.consumer_group_metadata()
+
+    Reader.position = nameless  # type: ignore[method-assign]
+
+
+BREAKS: Final[dict[str, Callable[[], None]]] = {
+    "commit before flush": _commit_before_flush,
+    "at least once": _at_least_once,
+    "no rewind": _no_rewind,
+    "random id": _random_id,
+    "commit after lost": _commit_after_lost,
+}
+
+
+def main() -> int:
+    """Hurt the code as the environment asks, and run the worker."""
+    if stop := os.environ.get("CHAOS_STOP_AT"):
+        point, count, number = stop.split(":")
+        POINTS[point](_stop(int(count), int(number)))
+    if name := os.environ.get("CHAOS_BREAK"):
+        BREAKS[name]()
+    return cli.main(["worker", *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

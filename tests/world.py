@@ -1,0 +1,323 @@
+"""The world that chaos happens to: a broker, two workers, traffic, and an onlooker."""
+
+from __future__ import annotations
+
+import random
+import signal
+import statistics
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import orjson
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+
+import oracle
+from pipeline import HURT, Pipeline, Worker, eventually
+from records import BAD, humans
+
+if TYPE_CHECKING:
+    from kafka_server import KafkaServer
+
+PARTITIONS: Final = 4
+MOST_PARTITIONS: Final = 8
+SESSION_SECONDS: Final = 6
+RECOVERY_SECONDS: Final = 3.0
+"""In the median, from a kill until records come again in every partition."""
+# Ends that a supervisor answers with a new start. Anything else is a crash.
+EXPECTED: Final = {0, 69, 75, -9}
+PROTOCOLS: Final[dict[str, dict[str, str]]] = {
+    "cooperative": {},
+    "range": {"KAFKA_PARTITION_ASSIGNMENT_STRATEGY": "range"},
+    "consumer": {"KAFKA_GROUP_PROTOCOL": "consumer"},
+}
+# The long ones would make a history that nobody reads.
+SHORT: Final = {value: why for value, why in BAD.items() if value is None or len(value) < 10_000}
+
+
+class Traffic:
+    """Sends humans, some bad records and some aborted ones at a steady rate, on its own thread."""
+
+    def __init__(self, pipeline: Pipeline, seed: int, rate: int) -> None:
+        self._pipeline = pipeline
+        self._rate = rate
+        self._going = threading.Event()
+        self._going.set()
+        own = {"bootstrap.servers": pipeline.bootstrap_servers, "log_level": 0}
+        self._producer = Producer(own | {"enable.idempotence": True, "message.timeout.ms": 0})
+        self._thread = threading.Thread(target=self._run, args=(random.Random(seed), seed))
+        self.sent: list[oracle.Sent] = []
+        self.partitions = PARTITIONS
+        self._thread.start()
+
+    def finish(self) -> None:
+        """Stop, and see that every record is in the topic."""
+        self._going.clear()
+        self._thread.join()
+        assert self._producer.flush(120) == 0
+
+    def widen(self, total: int) -> None:
+        """Send to so many partitions, once the producer knows of them."""
+
+        def known() -> bool:
+            found = self._producer.list_topics(self._pipeline.input, timeout=10)
+            return len(found.topics[self._pipeline.input].partitions) == total
+
+        eventually(known)
+        self.partitions = total
+
+    def _run(self, chance: random.Random, seed: int) -> None:
+        started = time.monotonic()
+        bad = list(SHORT)
+        for number, (value, key) in enumerate(humans(10**9, seed), 1):
+            if not self._going.is_set():
+                break
+            self._send(value, key, chance)
+            if number % 200 == 0:
+                self._send(chance.choice(bad), b"bad", chance)
+            time.sleep(max(0.0, started + number / self._rate - time.monotonic()))
+
+    def _send(self, value: bytes | None, key: bytes | None, chance: random.Random) -> None:
+        # A key keeps its partition when partitions are added: Kafka itself would move it.
+        partition = chance.randrange(self.partitions) if key is None else sum(key) % PARTITIONS
+        self._producer.produce(self._pipeline.input, value, key, partition=partition)
+        self._producer.poll(0)
+        self.sent.append((value, key))
+
+
+class Onlooker:
+    """Reads the shadows read_committed all the while, on its own thread."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._going = threading.Event()
+        self._going.set()
+        self.records: list[oracle.Record] = []
+        self._times: list[tuple[int, float, float]] = []
+        """Of each record its partition, and when it was written and seen."""
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": pipeline.bootstrap_servers,
+                "group.id": "onlooker",
+                "isolation.level": "read_committed",
+                "enable.auto.commit": False,
+                "fetch.wait.max.ms": 50,
+                "reconnect.backoff.max.ms": 500,
+                "log_level": 0,
+            }
+        )
+        outputs = pipeline.partitions(pipeline.output)
+        self._partitions = len(outputs)
+        self._consumer.assign([TopicPartition(each.topic, each.partition, 0) for each in outputs])
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def finish(self) -> None:
+        """Stop."""
+        self._going.clear()
+        self._thread.join()
+        self._consumer.close()
+
+    def gap(self, since: float) -> float | None:
+        """Give the seconds from a moment until what was written later was seen everywhere."""
+        first: dict[int, float] = {}
+        for partition, written, seen in reversed(self._times):
+            if seen < since:
+                break
+            if written > since:
+                first[partition] = seen
+        return max(first.values()) - since if len(first) == self._partitions else None
+
+    def _run(self) -> None:
+        while self._going.is_set():
+            for message in self._consumer.consume(1000, 0.05):
+                if message.error() is None:
+                    self.records.append(oracle.record(message))
+                    written = message.timestamp()[1] / 1000
+                    self._times.append((message.partition() or 0, written, time.time()))
+
+
+class Scene(NamedTuple):
+    """What kind of world it is."""
+
+    seed: int = 1
+    protocol: str = "cooperative"
+    """Of the consumer group."""
+    rate: int = 1_000
+    """Ratings a second."""
+    broken: str | None = None
+    """How the workers break the commit rule."""
+    spared: bool = False
+    """Whether worker b is let live, to see that it does not grow."""
+
+
+class World:
+    """A broker, two workers that are kept alive, traffic and an onlooker."""
+
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        directory: Path,
+        scene: Scene,
+        kafka: KafkaServer | None = None,
+    ) -> None:
+        self.chance = random.Random(scene.seed)
+        self.pipeline = Pipeline(bootstrap_servers, directory).create(PARTITIONS)
+        self._kafka = kafka
+        self._spared = scene.spared
+        self._settings = PROTOCOLS[scene.protocol] | {
+            "KAFKA_TOPIC_METADATA_REFRESH_INTERVAL_MS": "1000",
+            "KAFKA_MAX_POLL_INTERVAL_MS": "8000",
+            "AVAILABILITY_TIMEOUT_SECONDS": "60",
+        }
+        if scene.protocol != "consumer":
+            self._settings["KAFKA_SESSION_TIMEOUT_MS"] = str(SESSION_SECONDS * 1000)
+        self._hurt = {"CHAOS_BREAK": scene.broken} if scene.broken else {}
+        self.ends: Counter[int] = Counter()
+        """How often a worker ended with each exit code."""
+        self.samples: list[dict[str, int]] = []
+        self.gaps: list[float] = []
+        """Seconds from each kill until records came again in every partition."""
+        self.workers: dict[str, Worker] = {}
+        self._history = (directory / "history.jsonl").open("w")
+        self._born = time.monotonic()
+        for name in ("a", "b"):
+            self.start(name)
+        self.workers["b"].until("assigned")
+        self.traffic = Traffic(self.pipeline, scene.seed, scene.rate)
+        self.onlooker = Onlooker(self.pipeline)
+
+    def note(self, what: str, **more: object) -> None:
+        """Write an event into the history."""
+        at = round(time.monotonic() - self._born, 3)
+        self._history.write(orjson.dumps({"at": at, "what": what, **more}).decode() + "\n")
+        self._history.flush()
+
+    def start(self, name: str, **environment: str) -> Worker:
+        """Start a worker of this name."""
+        settings = self._settings | self._hurt | environment | {"INSTANCE": name}
+        self.workers[name] = self.pipeline.worker(command=HURT, **settings)
+        self.note("start", worker=name, **environment)
+        return self.workers[name]
+
+    @property
+    def kafka(self) -> KafkaServer:
+        """The broker, where it is this world's own."""
+        assert self._kafka
+        return self._kafka
+
+    def stop(self, name: str) -> int:
+        """Let a worker end in good order, or of itself; give its exit code."""
+        worker = self.workers[name]
+        # Before its first line it has no handler for the signal yet.
+        eventually(lambda: worker.process.poll() is not None or "kafka " in worker.output)
+        worker.process.send_signal(signal.SIGTERM)
+        return self.ended(name)
+
+    def some(self) -> str:
+        """Choose one of the two workers to suffer."""
+        return "a" if self._spared else self.chance.choice("ab")
+
+    def sample(self) -> None:
+        """Measure worker b: memory in MB, threads, open files."""
+        worker = self.workers["b"].process
+        if worker.poll() is not None:
+            return
+        process = Path(f"/proc/{worker.pid}")
+        status = dict(
+            line.split(":\t", 1) for line in (process / "status").read_text().splitlines()
+        )
+        measures = {
+            "memory": int(status["VmRSS"].split()[0]) // 1024,
+            "threads": int(status["Threads"]),
+            "open files": len(list((process / "fd").iterdir())),
+        }
+        self.samples.append(measures)
+        self.note("sample", **measures)
+
+    def grown(self) -> list[tuple[str, float, float]]:
+        """Give the measures that were a fifth higher in the last third than in the second."""
+        third = len(self.samples) // 3
+        found = []
+        for name in self.samples[0] if third else ():
+            before, after = (
+                statistics.median(sample[name] for sample in part)
+                for part in (self.samples[third : 2 * third], self.samples[-third:])
+            )
+            if after > 1.2 * before:
+                found.append((name, before, after))
+        return found
+
+    def ended(self, name: str, seconds: float = 30) -> int:
+        """Wait for a worker's end and note its exit code."""
+        code = self.workers[name].wait(seconds)
+        self.ends[code] += 1
+        self.note("end", worker=name, code=code)
+        return code
+
+    def supervise(self) -> None:
+        """Start again what has ended by itself, as a supervisor would."""
+        for name in ("a", "b"):
+            if self.workers[name].process.poll() is not None:
+                self.ended(name)
+                self.start(name)
+
+    def intrude(self, name: str) -> None:
+        """Take a worker's transactional id."""
+        intruder = Producer(
+            {
+                "bootstrap.servers": self.pipeline.bootstrap_servers,
+                "transactional.id": f"domination-{self.pipeline.group}-{name}-0",
+                "log_level": 0,
+            }
+        )
+        intruder.init_transactions(30)
+
+    def add_partition(self) -> None:
+        """Make the input topic wider, up to a limit."""
+        if self.traffic.partitions < MOST_PARTITIONS:
+            self.pipeline.add_partitions(self.traffic.partitions + 1)
+            self.traffic.widen(self.traffic.partitions + 1)
+
+    def finish(self) -> dict[str, list[Any]]:
+        """Let everything come to rest; give the anomalies by name."""
+        self.supervise()
+        self.traffic.finish()
+        self.pipeline.sent = self.traffic.sent
+        self._drain()
+        for name in ("a", "b"):
+            self.stop(name)
+        self.onlooker.finish()
+        slow = statistics.median(self.gaps or [0]) >= RECOVERY_SECONDS
+        return oracle.anomalies(self.pipeline.history(SHORT, self.onlooker.records)) | {
+            "crashed": [code for code in self.ends if code not in EXPECTED],
+            "held back": self.gaps if slow else [],
+            "grown": self.grown(),
+        }
+
+    def _drain(self) -> None:
+        deadline = time.monotonic() + 180
+        while time.monotonic() < deadline:
+            self.supervise()
+            try:
+                self.pipeline.drained(5)
+            except (AssertionError, KafkaException):
+                continue
+            return
+        self.note("not drained")
+
+    def recovered(self, since: float, seconds: float = 20) -> float | None:
+        """Wait until records come again in every partition; give how long that took."""
+        while time.time() < since + seconds:
+            if (gap := self.onlooker.gap(since)) is not None:
+                self.gaps.append(gap)
+                return gap
+            time.sleep(0.05)
+        self.gaps.append(seconds)
+        return None
+
+    def close(self) -> None:
+        """Leave no worker."""
+        self.pipeline.end()
+        self._history.close()
