@@ -53,6 +53,7 @@ def download() -> None:
     done = LIBS / ".done"
     if done.exists() and done.stat().st_mtime > POM.stat().st_mtime:
         return
+    shutil.rmtree(LIBS, ignore_errors=True)  # Of another version.
     copy = ["mvn", "-q", "-B", "-f", str(POM), "dependency:copy-dependencies"]
     subprocess.run([*copy, f"-DoutputDirectory={LIBS}"], check=True)
     done.touch()
