@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,28 @@ if TYPE_CHECKING:
 
 _RETRY_SECONDS: Final = 0.1
 _SILENCE_SECONDS: Final = 5.0
+
+
+def within(seconds: float, call: Callable[[], object]) -> None:
+    """Make a call that may never return; raises what it raises, or `TimeoutError` in its stead.
+
+    After that it is left alone on a thread of its own, which ends with the process at the latest.
+    """
+    failures: list[Exception] = []
+
+    def run() -> None:
+        try:
+            call()
+        except Exception as error:  # noqa: BLE001 - raised again below
+            failures.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        raise TimeoutError
+    if failures:
+        raise failures[0]
 
 
 class Patience:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +17,7 @@ from confluent_kafka import (
 from domination import broker
 from domination.errors import DominationError, Exit
 from domination.log import librdkafka
+from domination.patience import within
 
 if TYPE_CHECKING:
     import logging
@@ -172,9 +172,8 @@ class Reader:
         Without its broker, or evicted, librdkafka may never finish closing a consumer.
         """
         self._changes = _nothing
-        closing = threading.Thread(target=self._consumer.close, daemon=True)
-        closing.start()
-        closing.join(timeout)
+        with suppress(TimeoutError):
+            within(timeout, self._consumer.close)
 
     def _is_member(self) -> bool:
         return bool(self._granted) or (self._static and self._consumer.memberid() is not None)

@@ -262,7 +262,9 @@ class Session:
         try:
             self._reader.rewind(_SLICE_SECONDS)
         except KafkaException as exception:
-            self._patience.troubled(f"going to the committed offsets: {exception.args[0].str()}")
+            why = exception.args[0].str()
+            # The broker keeps them back while a transaction that wrote them is open.
+            self._patience.troubled(f"waiting for the committed offsets: {why}")
             self._reader.poll(0)  # Serves the group; what it brings is read again.
         else:
             self._rule.rewound()

@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from domination import broker, dead_letter
 from domination.log import librdkafka
+from domination.patience import within
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,13 +35,15 @@ _CONFIG: Final = {
 _SMALLEST_LIMIT: Final = 1_000
 _SLICE_SECONDS: Final = 0.5
 _QUEUE_SECONDS: Final = TRANSACTION_SECONDS
+_HANG_SECONDS: Final = 5.0
 
 
 class Writer:
     """Writes shadows and dead letters in transactions under one stable transactional id.
 
     Each method raises `KafkaException` as the producer does; none blocks longer than `timeout`
-    seconds, and where the queue is full no longer than the transaction lives.
+    seconds (five more where librdkafka does not keep to that), and where the queue is full no
+    longer than the transaction lives.
     """
 
     def __init__(self, settings: Settings, transactional_id: str) -> None:
@@ -85,7 +88,16 @@ class Writer:
 
     def send_offsets(self, positions: list[TopicPartition], member: Any, timeout: float) -> None:
         """Put the read positions into the transaction (rule 4)."""
-        self._producer.send_offsets_to_transaction(positions, member, timeout)
+        producer = self._producer
+        try:
+            # Without its group's coordinator librdkafka may wait for ever: its issues 5456, 5511.
+            within(
+                timeout + _HANG_SECONDS,
+                lambda: producer.send_offsets_to_transaction(positions, member, timeout),
+            )
+        except TimeoutError:
+            error = KafkaError(KafkaError._TIMED_OUT, "no end of sending offsets")
+            raise KafkaException(error) from None
 
     def commit(self, timeout: float) -> None:
         """Commit the transaction (rule 4)."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 import pytest
 
 from domination.errors import DominationError, Exit
 from domination.lifecycle import Lifecycle
-from domination.patience import Patience
+from domination.patience import Patience, within
 from domination.settings import Settings
 
 
@@ -78,3 +79,18 @@ def test_the_broker_is_asked_after_silence_and_sooner_in_trouble(
     assert patience.doubtful
     patience.heard()
     assert not patience.doubtful
+
+
+def test_a_call_that_never_returns_is_left_alone() -> None:
+    forever = threading.Event()
+    with pytest.raises(TimeoutError):
+        within(0.05, forever.wait)
+    forever.set()
+
+
+def test_a_call_that_fails_in_time_fails_as_ever() -> None:
+    def call() -> None:
+        raise KeyError("its own")
+
+    with pytest.raises(KeyError, match="its own"):
+        within(10, call)
