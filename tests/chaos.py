@@ -13,28 +13,31 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from faults import schedule
-from kafka_server import KafkaServer
+from kafka_server import KafkaServer, small_disk
 from world import PROTOCOLS, Scene, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 _CALM_SECONDS: Final = 1.0
 _SOAK_SECONDS: Final = 60.0
 
 
 def run(
-    world: World, seconds: float, seed: int, calm: float
+    world: World, schedule: Iterator[Callable[[World], None]], seconds: float, calm: float
 ) -> tuple[Counter[str], dict[str, list[Any]]]:
-    """Let faults happen for so long, with `calm` seconds after each.
+    """Let faults of a schedule happen for so long, with `calm` seconds after each.
 
     Gives how many of each there were, and the anomalies by name.
     """
     faults: Counter[str] = Counter()
     deadline = time.monotonic() + seconds
-    for fault in schedule(seed):
+    for fault in schedule:
         if time.monotonic() >= deadline:
             break
         name = fault.__name__.replace("_", " ")
@@ -79,14 +82,17 @@ def main(seconds: float, seed: int, protocol: str, soak: bool, directory: Path |
     directory.mkdir(parents=True, exist_ok=True)
     if protocol == "by seed":
         protocol = list(PROTOCOLS)[seed % len(PROTOCOLS)]
-    kafka = KafkaServer(directory)
-    kafka.start()
-    try:
-        world = World(kafka.bootstrap_servers, directory, Scene(seed, protocol, spared=soak), kafka)
-        faults, found = run(world, seconds, seed, _SOAK_SECONDS if soak else _CALM_SECONDS)
-        world.close()
-    finally:
-        kafka.kill()
+    scene = Scene(seed, protocol, spared=soak)
+    with small_disk(directory / "kafka") as mounted:
+        kafka = KafkaServer(directory / "kafka")
+        kafka.start()
+        try:
+            world = World(kafka.bootstrap_servers, directory, scene, kafka)
+            plan = schedule(seed, small_disk=mounted)
+            faults, found = run(world, plan, seconds, _SOAK_SECONDS if soak else _CALM_SECONDS)
+            world.close()
+        finally:
+            kafka.kill()
     click.echo(f"seed {seed}, group protocol {protocol}, history in {directory}")
     click.echo(table(world, faults, found))
     sys.exit(any(found.values()))

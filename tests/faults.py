@@ -105,14 +105,22 @@ def freeze_broker(world: World) -> None:
     time.sleep(3)
 
 
+def fill_disk(world: World) -> None:
+    """Leave the broker no room on its disk until it ends, and start it again with room."""
+    world.kafka.fill_disk()
+    world.kafka.start()
+    time.sleep(5)
+
+
 FAULTS: Final[tuple[Callable[[World], None], ...]] = (
     *(kill, stop, stop_at_a_point, freeze, freeze_at_a_point, stick, intrude, storm, widen),
     *(kill_broker, freeze_broker),
 )
 
 
-def schedule(seed: int) -> Iterator[Callable[[World], None]]:
+def schedule(seed: int, *, small_disk: bool) -> Iterator[Callable[[World], None]]:
     """Give faults without end: each once in every round, in an order of the seed."""
     chance = random.Random(seed)
+    faults = (*FAULTS, fill_disk) if small_disk else FAULTS
     while True:
-        yield from chance.sample(FAULTS, len(FAULTS))
+        yield from chance.sample(faults, len(faults))

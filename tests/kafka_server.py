@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ from confluent_kafka.admin import AdminClient
 
 if TYPE_CHECKING:
     import signal
+    from collections.abc import Iterator
 
 POM = Path(__file__).parent / "kafka" / "pom.xml"
 LIBS = Path(__file__).parent.parent / ".kafka" / "libs"
@@ -67,6 +70,19 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
+@contextmanager
+def small_disk(directory: Path, megabytes: int = 2048) -> Iterator[bool]:
+    """Give a directory a file system of its own, in memory; tell whether this machine lets us."""
+    directory.mkdir(exist_ok=True)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(directory)]
+    mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    try:
+        yield mounted
+    finally:
+        if mounted:
+            subprocess.run(["umount", "--lazy", str(directory)], check=True)
+
+
 class KafkaServer:
     """One broker on 127.0.0.1 with its data in a directory; it may be killed and started again."""
 
@@ -115,6 +131,20 @@ class KafkaServer:
         """Freeze it (SIGSTOP) or wake it (SIGCONT)."""
         assert self._process
         self._process.send_signal(number)
+
+    def fill_disk(self, seconds: float = 60) -> None:
+        """Leave it no room to write, and wait for its end; then there is room again."""
+        assert self._process
+        ballast = self._config.with_name("ballast")
+        with ballast.open("wb") as file:
+            free = os.fstatvfs(file.fileno())
+            # Not all of it, which may be less by now; traffic soon fills the rest.
+            os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize - 2_000_000)
+        try:
+            self._process.wait(seconds)
+        finally:
+            ballast.unlink()
+            self.kill()
 
     def kill(self) -> None:
         """Kill it with -9, as a power cut would."""

@@ -5,23 +5,21 @@ from __future__ import annotations
 import random
 import signal
 import statistics
-import threading
 import time
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaException, Producer
 
 import oracle
 from pipeline import HURT, Pipeline, Worker, eventually
-from records import BAD, humans
+from traffic import PARTITIONS, SHORT, Onlooker, Traffic
 
 if TYPE_CHECKING:
     from kafka_server import KafkaServer
 
-PARTITIONS: Final = 4
 MOST_PARTITIONS: Final = 8
 SESSION_SECONDS: Final = 6
 RECOVERY_SECONDS: Final = 3.0
@@ -33,109 +31,6 @@ PROTOCOLS: Final[dict[str, dict[str, str]]] = {
     "range": {"KAFKA_PARTITION_ASSIGNMENT_STRATEGY": "range"},
     "consumer": {"KAFKA_GROUP_PROTOCOL": "consumer"},
 }
-# The long ones would make a history that nobody reads.
-SHORT: Final = {value: why for value, why in BAD.items() if value is None or len(value) < 10_000}
-
-
-class Traffic:
-    """Sends humans, some bad records and some aborted ones at a steady rate, on its own thread."""
-
-    def __init__(self, pipeline: Pipeline, seed: int, rate: int) -> None:
-        self._pipeline = pipeline
-        self._rate = rate
-        self._going = threading.Event()
-        self._going.set()
-        own = {"bootstrap.servers": pipeline.bootstrap_servers, "log_level": 0}
-        self._producer = Producer(own | {"enable.idempotence": True, "message.timeout.ms": 0})
-        self._thread = threading.Thread(target=self._run, args=(random.Random(seed), seed))
-        self.sent: list[oracle.Sent] = []
-        self.partitions = PARTITIONS
-        self._thread.start()
-
-    def finish(self) -> None:
-        """Stop, and see that every record is in the topic."""
-        self._going.clear()
-        self._thread.join()
-        assert self._producer.flush(120) == 0
-
-    def widen(self, total: int) -> None:
-        """Send to so many partitions, once the producer knows of them."""
-
-        def known() -> bool:
-            found = self._producer.list_topics(self._pipeline.input, timeout=10)
-            return len(found.topics[self._pipeline.input].partitions) == total
-
-        eventually(known)
-        self.partitions = total
-
-    def _run(self, chance: random.Random, seed: int) -> None:
-        started = time.monotonic()
-        bad = list(SHORT)
-        for number, (value, key) in enumerate(humans(10**9, seed), 1):
-            if not self._going.is_set():
-                break
-            self._send(value, key, chance)
-            if number % 200 == 0:
-                self._send(chance.choice(bad), b"bad", chance)
-            time.sleep(max(0.0, started + number / self._rate - time.monotonic()))
-
-    def _send(self, value: bytes | None, key: bytes | None, chance: random.Random) -> None:
-        # A key keeps its partition when partitions are added: Kafka itself would move it.
-        partition = chance.randrange(self.partitions) if key is None else sum(key) % PARTITIONS
-        self._producer.produce(self._pipeline.input, value, key, partition=partition)
-        self._producer.poll(0)
-        self.sent.append((value, key))
-
-
-class Onlooker:
-    """Reads the shadows read_committed all the while, on its own thread."""
-
-    def __init__(self, pipeline: Pipeline) -> None:
-        self._going = threading.Event()
-        self._going.set()
-        self.records: list[oracle.Record] = []
-        self._times: list[tuple[int, float, float]] = []
-        """Of each record its partition, and when it was written and seen."""
-        self._consumer = Consumer(
-            {
-                "bootstrap.servers": pipeline.bootstrap_servers,
-                "group.id": "onlooker",
-                "isolation.level": "read_committed",
-                "enable.auto.commit": False,
-                "fetch.wait.max.ms": 50,
-                "reconnect.backoff.max.ms": 500,
-                "log_level": 0,
-            }
-        )
-        outputs = pipeline.partitions(pipeline.output)
-        self._partitions = len(outputs)
-        self._consumer.assign([TopicPartition(each.topic, each.partition, 0) for each in outputs])
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def finish(self) -> None:
-        """Stop."""
-        self._going.clear()
-        self._thread.join()
-        self._consumer.close()
-
-    def gap(self, since: float) -> float | None:
-        """Give the seconds from a moment until what was written later was seen everywhere."""
-        first: dict[int, float] = {}
-        for partition, written, seen in reversed(self._times):
-            if seen < since:
-                break
-            if written > since:
-                first[partition] = seen
-        return max(first.values()) - since if len(first) == self._partitions else None
-
-    def _run(self) -> None:
-        while self._going.is_set():
-            for message in self._consumer.consume(1000, 0.05):
-                if message.error() is None:
-                    self.records.append(oracle.record(message))
-                    written = message.timestamp()[1] / 1000
-                    self._times.append((message.partition() or 0, written, time.time()))
 
 
 class Scene(NamedTuple):
