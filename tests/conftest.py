@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -55,13 +56,21 @@ def pipeline(bootstrap_servers: str, tmp_path: Path) -> Iterator[Pipeline]:
     made.end()
 
 
-@pytest.fixture
-def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[kafka_server.KafkaServer]:
-    """Give a Kafka, not yet started, that a test may kill or freeze."""
+@pytest.fixture(scope="session")
+def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[kafka_server.KafkaServer]:
+    """Give a Kafka beside the shared one, not yet started."""
     _need("Kafka", kafka_server.why_not())
     server = kafka_server.KafkaServer(tmp_path_factory.mktemp("own-kafka"))
     yield server
     server.kill()
+
+
+@pytest.fixture
+def own_kafka(breakable: kafka_server.KafkaServer) -> Iterator[kafka_server.KafkaServer]:
+    """Give a Kafka, started, that a test may freeze, kill and start again."""
+    breakable.start()
+    yield breakable
+    breakable.send_signal(signal.SIGCONT)
 
 
 @pytest.fixture

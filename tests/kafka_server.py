@@ -38,6 +38,10 @@ transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=4
 group.initial.rebalance.delay.ms=0
+group.consumer.session.timeout.ms=6000
+group.consumer.min.session.timeout.ms=6000
+group.consumer.heartbeat.interval.ms=1000
+group.consumer.min.heartbeat.interval.ms=1000
 """
 
 
@@ -107,7 +111,9 @@ class KafkaServer:
             )
 
     def start(self) -> None:
-        """Start it; returns once it answers."""
+        """Start it, unless it runs; returns once it answers."""
+        if self._process:
+            return
         self._process = self._java("kafka.Kafka", self._config)
         client = AdminClient(
             {
@@ -128,9 +134,9 @@ class KafkaServer:
         raise AssertionError("Kafka does not answer: " + self._log.read_text()[-2000:])
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Freeze it (SIGSTOP) or wake it (SIGCONT)."""
-        assert self._process
-        self._process.send_signal(number)
+        """Freeze it (SIGSTOP) or wake it (SIGCONT), if it runs."""
+        if self._process:
+            self._process.send_signal(number)
 
     def fill_disk(self, seconds: float = 60) -> None:
         """Leave it no room to write, and wait for its end; then there is room again."""
