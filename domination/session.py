@@ -64,6 +64,8 @@ class Session:
         self._writer = Writer(settings, self._identity.transactional_id)
         self._log = worker_logger(worker_index)
         self._patience = Patience(settings, lifecycle, self._log)
+        # One client for all tries: with TLS a connection may take longer than a slice.
+        self._admin = broker.Admin(settings, _SLICE_SECONDS)
         self._reader = self._make_reader()
         self._rejoined = float("-inf")
         self._meter = Meter(self._log)
@@ -127,7 +129,7 @@ class Session:
     def _join(self) -> None:
         """Join the group once the broker answers and has the topics."""
         try:
-            found = broker.Admin(self._settings, _SLICE_SECONDS).partitions(self._settings.topics)
+            found = self._admin.partitions(broker.needed(self._settings))
         except DominationError as error:
             if error.exit_code is not Exit.UNAVAILABLE:
                 raise
@@ -262,7 +264,10 @@ class Session:
         try:
             self._reader.rewind(_SLICE_SECONDS)
         except KafkaException as exception:
-            self._patience.troubled(f"going to the committed offsets: {exception.args[0].str()}")
+            error, doing = exception.args[0], "going to the committed offsets"
+            if end := broker.refusal(self._settings, error, doing):
+                raise end from exception
+            self._patience.troubled(f"{doing}: {error.str()}")
             self._reader.poll(0)  # Serves the group; what it brings is read again.
         else:
             self._rule.rewound()
@@ -302,7 +307,7 @@ class Session:
             failure = Failure.ABORTABLE
         self._rule.failed(failure, now)
         settled_by_kafka = failure is Failure.FENCED and self._rule.step(now) is not Step.END
-        if not settled_by_kafka and (end := broker.expected(error, doing)):
+        if not settled_by_kafka and (end := broker.expected(self._settings, error, doing)):
             raise end
         if failure is not Failure.ABORTABLE:
             self._writer.discard()
