@@ -54,7 +54,7 @@ class Limit(logging.Filter):
         if kind == "CONFWARN":
             return False
         # What is an error for us as well, we hear of in another way and say ourselves.
-        if record.levelno > logging.WARNING:
+        if record.levelname in ("ERROR", "CRITICAL"):
             record.levelno, record.levelname = logging.WARNING, "WARNING"
         now = self._clock()
         if now - self._last.get(kind, float("-inf")) < self._seconds:

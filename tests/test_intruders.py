@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import re
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from confluent_kafka.admin import AclOperation, ResourcePatternType, ResourceType
+from confluent_kafka.admin import AclOperation, AdminClient, ResourcePatternType, ResourceType
 
 import listening
 from domination import broker
@@ -261,7 +262,9 @@ def test_librdkafka_logs_no_password_at_its_most_talkative(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     settings = from_environment(guest.environment | {"DOMINATION_KAFKA_DEBUG": "all"})
-    broker.Admin(settings).group_operations(guest.group)
+    client = AdminClient(broker.client_config(settings, {}), logger=logging.getLogger("talkative"))
+    client.list_topics(timeout=10)
+    client.poll(1)
     assert "sasl.password" in caplog.text
     assert PASSWORD not in caplog.text
 
@@ -270,7 +273,7 @@ def test_a_connection_cut_anywhere_on_its_way_in_is_no_refusal(
     guest: Guest, secure_kafka: SecureKafka
 ) -> None:
     def tried(count: int) -> Exit:
-        with Door(secure_kafka.address, count) as door:
+        with closing(Door(secure_kafka.address, count)) as door:
             at = {"DOMINATION_KAFKA_BOOTSTRAP_SERVERS": door.address}
             admin = broker.Admin(from_environment(guest.environment | at), timeout=1)
             try:
@@ -280,9 +283,10 @@ def test_a_connection_cut_anywhere_on_its_way_in_is_no_refusal(
             return Exit.OK
 
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(tried, range(0, 3000, 60)))
-    assert set(found) == {Exit.UNAVAILABLE, Exit.OK}
-    assert found[0] is Exit.UNAVAILABLE
+        *cut, whole = pool.map(tried, [*range(0, 5000, 100), 100_000])
+    assert set(cut) <= {Exit.UNAVAILABLE, Exit.OK}
+    assert cut[0] is Exit.UNAVAILABLE
+    assert whole is Exit.OK
 
 
 def test_a_broker_killed_and_started_again_is_no_refusal(
