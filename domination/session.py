@@ -64,8 +64,7 @@ class Session:
         self._writer = Writer(settings, self._identity.transactional_id)
         self._log = worker_logger(worker_index)
         self._patience = Patience(settings, lifecycle, self._log)
-        # One client for all tries: with TLS a connection may take longer than a slice.
-        self._admin = broker.Admin(settings, _SLICE_SECONDS)
+        self._admin: broker.Admin | None = None
         self._reader = self._make_reader()
         self._rejoined = float("-inf")
         self._meter = Meter(self._log)
@@ -128,6 +127,8 @@ class Session:
 
     def _join(self) -> None:
         """Join the group once the broker answers and has the topics."""
+        # One client for all tries: with TLS a connection may take longer than a slice.
+        self._admin = self._admin or broker.Admin(self._settings, _SLICE_SECONDS)
         try:
             found = self._admin.partitions(broker.needed(self._settings))
         except DominationError as error:
@@ -136,6 +137,7 @@ class Session:
             self._patience.troubled(str(error))
             return
         broker.require_topics(found)
+        self._admin = None
         self._patience.calm()
         self._joined = True
         self._reader.subscribe()
