@@ -4,7 +4,7 @@ PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.10; do \
     $$python -c '$(FITS)' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help install run test chaos soak fuzz linter build lock clean
+.PHONY: help install run test chaos soak fuzz linter audit build lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -45,6 +45,9 @@ linter: install ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+audit: install ## Look for known vulnerabilities in the locked dependencies; needs the network
+	$(BIN)/python .ci/audit.py requirements.lock requirements-dev.lock requirements-fuzz.lock
 
 build: install ## Build the wheel and the source distribution into dist/
 	$(BIN)/hatchling build

@@ -14,7 +14,6 @@ from confluent_kafka import (
     TopicPartition,
 )
 from confluent_kafka.admin import (
-    AclOperation,
     AdminClient,
     ConfigResource,
     NewTopic,
@@ -28,6 +27,8 @@ from domination.log import librdkafka
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from confluent_kafka.admin import AclOperation
+
     from domination.settings import Settings
 
 DEFAULT_SIZE_LIMIT: Final = 1_000_000
@@ -36,6 +37,10 @@ DEFAULT_SIZE_LIMIT: Final = 1_000_000
 LARGEST_SIZE_LIMIT: Final = 1_000_000_000
 """The largest that librdkafka can be told."""
 
+# What SASL says of a connection that broke on the way, as when a broker ends.
+_BROKEN: Final = "Local:"
+
+_CRITICAL: Final = 2
 _LOOK_SECONDS: Final = 0.05
 
 # Kafka checks whole batches; this much of a topic's limit is left to a batch's header.
@@ -45,15 +50,20 @@ PRODUCER_FENCED: Final = frozenset(
     {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
 )
 
-_REFUSED: Final = frozenset(
+_WHO: Final = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED})
+_TOPIC: Final = frozenset(
+    {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED}
+)
+"""Kafka says the second where a user may write to no topic at all, or make none."""
+
+_GROUP: Final = KafkaError.GROUP_AUTHORIZATION_FAILED
+_TRANSACTIONS: Final = KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+# What a cluster answers that has never had a group, and makes its own topic for them first.
+_COORDINATOR: Final = frozenset(
     {
-        KafkaError._AUTHENTICATION,
-        KafkaError._SSL,
-        KafkaError.SASL_AUTHENTICATION_FAILED,
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.GROUP_AUTHORIZATION_FAILED,
-        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
     }
 )
 _MISSING: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC})
@@ -87,8 +97,13 @@ def client_config(settings: Settings, own: Mapping[str, object]) -> dict[str, An
     }
 
 
-def expected(error: KafkaError, doing: str) -> DominationError | None:
-    """Give the end that an error means for good, or None if trying again may help."""
+def expected(
+    settings: Settings, error: KafkaError, doing: str, right: str | None = None
+) -> DominationError | None:
+    """Give the end that an error means for good, or None if trying again may help.
+
+    `right` is what has to be allowed for it; without it the broker is asked what the worker lacks.
+    """
     code = error.code()
     if code in PRODUCER_FENCED:
         return DominationError(
@@ -96,16 +111,60 @@ def expected(error: KafkaError, doing: str) -> DominationError | None:
             f"fenced while {doing}: another worker has this instance's transactional id; "
             "start it again",
         )
-    if code in _REFUSED:
-        advice = "check the user, password and rights in DOMINATION_KAFKA_… and the broker's ACLs"
-        return DominationError(Exit.REFUSED, f"refused while {doing}: {error.str()}; {advice}")
     if code in _MISSING:
         return DominationError(
             Exit.SETTING, f"a topic is missing while {doing}: make it with 'domination topics'"
         )
     if code in _WRONG:
         return DominationError(Exit.SETTING, f"while {doing}: {error.str()}; check DOMINATION_…")
-    return None
+    return refusal(settings, error, doing, right)
+
+
+def refusal(
+    settings: Settings, error: KafkaError, doing: str, right: str | None = None
+) -> DominationError | None:
+    """Give the end (77) that names what is missing, or None where nothing is refused."""
+    code, text = error.code(), error.str()
+    if code == KafkaError._SSL and "certificate" in text:
+        why = f"a certificate is not trusted ({text}); check DOMINATION_KAFKA_SSL_CA_LOCATION"
+    elif code in _WHO and _BROKEN not in text:
+        why = (
+            f"wrong user or password ({text}); check DOMINATION_KAFKA_SASL_USERNAME, "
+            "…_PASSWORD and …_MECHANISM"
+        )
+    elif code in _TOPIC:
+        why = no_right(right or _lacking(settings))
+    elif code == _GROUP:
+        why = no_right(f"READ on group {settings.group}")
+    elif code == _TRANSACTIONS:
+        why = no_right(f"WRITE on every transactional id that begins with {settings.id_prefix}")
+    else:
+        return None
+    return DominationError(Exit.REFUSED, f"refused while {doing}: {why}")
+
+
+def needed(settings: Settings) -> dict[str, str]:
+    """Give what a worker has to be allowed on each topic."""
+    return dict(zip(settings.topics, ("READ", "WRITE", "WRITE"), strict=True))
+
+
+def no_right(right: str) -> str:
+    """Say which ACL is missing."""
+    return f"no right to {right}; ask for that ACL"
+
+
+def _lacking(settings: Settings) -> str:
+    """Ask which rights on its topics the worker lacks: errors of a transaction name no topic."""
+    admin = Admin(settings)
+    try:
+        lacking = [
+            f"{operation} on topic {topic}"
+            for topic, operation in needed(settings).items()
+            if operation not in admin.topic_operations(topic)
+        ]
+    except DominationError:
+        lacking = []
+    return " and ".join(lacking) or f"use one of the topics {', '.join(settings.topics)}"
 
 
 def no_broker(settings: Settings, error: KafkaError) -> DominationError:
@@ -113,18 +172,18 @@ def no_broker(settings: Settings, error: KafkaError) -> DominationError:
     return DominationError(
         Exit.UNAVAILABLE,
         f"no broker at {settings.bootstrap_servers} ({error.str()}); start Kafka or set "
-        "DOMINATION_KAFKA_BOOTSTRAP_SERVERS",
+        "DOMINATION_KAFKA_BOOTSTRAP_SERVERS and …_SECURITY_PROTOCOL",
     )
 
 
 @contextmanager
-def told(settings: Settings, doing: str) -> Iterator[None]:
-    """Turn what Kafka answers within into an expected end."""
+def told(settings: Settings, doing: str, right: str | None = None) -> Iterator[None]:
+    """Turn what Kafka answers within into an expected end; `right` as in `expected`."""
     try:
         yield
     except KafkaException as exception:
         error = exception.args[0]
-        raise expected(error, doing) or no_broker(settings, error) from exception
+        raise expected(settings, error, doing, right) or no_broker(settings, error) from exception
 
 
 class Admin:
@@ -133,36 +192,46 @@ class Admin:
     def __init__(self, settings: Settings, timeout: float = 5.0) -> None:
         self._settings = settings
         self._timeout = timeout
-        self._refusals: list[KafkaError] = []
-        config = client_config(settings, {"error_cb": self._heard})
+        self._trouble: KafkaError | None = None
+        # What goes wrong is raised: no need to log it as well.
+        config = client_config(settings, {"error_cb": self._heard, "log_level": _CRITICAL})
         with told(settings, "reading the settings"):
             self._client = AdminClient(config, logger=librdkafka)
 
     def _heard(self, error: KafkaError) -> None:
-        if error.code() in _REFUSED:
-            self._refusals.append(error)
+        # All brokers down: it has said why with the error before.
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:
+            self._trouble = error
 
-    def partitions(self, topics: Iterable[str]) -> dict[str, int]:
-        """Count each topic's partitions; a missing topic has none."""
-        return {topic: self._partitions(topic) for topic in topics}
+    def reach(self) -> None:
+        """Raise unless a broker answers, whatever it says."""
+        with self._asking("asking for the brokers"):
+            self._client.list_topics(self._settings.input_topic, timeout=self._timeout)
 
-    def _partitions(self, topic: str) -> int:
+    def partitions(self, operations: Mapping[str, str]) -> dict[str, int]:
+        """Count the partitions of each topic; a missing topic has none.
+
+        `operations` has what is to be done with each: where even this is refused, so is that.
+        """
+        return {topic: self._partitions(topic, each) for topic, each in operations.items()}
+
+    def _partitions(self, topic: str, operation: str = "DESCRIBE") -> int:
         with self._asking("asking for the topics"):
             metadata = self._client.list_topics(topic, timeout=self._timeout).topics[topic]
         if metadata.error is None:
             return len(metadata.partitions)
         if metadata.error.code() in _MISSING:
             return 0
-        raise expected(metadata.error, f"looking at topic {topic}") or no_broker(
-            self._settings, metadata.error
-        )
+        right = f"{operation} on topic {topic}"
+        with told(self._settings, f"looking at topic {topic}", right):
+            raise KafkaException(metadata.error)
 
     def create(self, topic: str, partitions: int, replication: int) -> bool:
         """Make a topic and wait until it can be seen; False where another was quicker."""
         new = NewTopic(topic, partitions, replication)
         future = self._client.create_topics([new], operation_timeout=self._timeout)[topic]
         try:
-            with self._asking(f"making topic {topic}"):
+            with self._asking(f"making topic {topic}", f"CREATE on topic {topic}"):
                 future.result(timeout=self._timeout)
         except DominationError as error:
             cause = error.__cause__
@@ -176,23 +245,36 @@ class Admin:
             time.sleep(_LOOK_SECONDS)
         return True
 
-    def topic_operations(self, topic: str) -> set[AclOperation]:
-        """Ask what this user may do with a topic."""
+    def topic_operations(self, topic: str) -> set[str]:
+        """Ask what this user may do with a topic; who may not even ask may do nothing."""
         futures = self._client.describe_topics(
             TopicCollection([topic]),
             include_authorized_operations=True,
             request_timeout=self._timeout,
         )
         with self._asking(f"looking at topic {topic}"):
-            return set(futures[topic].result().authorized_operations or ())
+            try:
+                return _names(futures[topic].result().authorized_operations)
+            except KafkaException as exception:
+                if exception.args[0].code() in _TOPIC:
+                    return set()
+                raise
 
-    def group_operations(self, group: str) -> set[AclOperation]:
+    def group_operations(self, group: str) -> set[str]:
         """Ask what this user may do with a consumer group."""
-        futures = self._client.describe_consumer_groups(
-            [group], include_authorized_operations=True, request_timeout=self._timeout
-        )
+        deadline = time.monotonic() + self._timeout
         with self._asking(f"looking at group {group}"):
-            return set(futures[group].result().authorized_operations or ())
+            while True:
+                futures = self._client.describe_consumer_groups(
+                    [group], include_authorized_operations=True, request_timeout=self._timeout
+                )
+                try:
+                    return _names(futures[group].result().authorized_operations)
+                except KafkaException as exception:
+                    code = exception.args[0].code()
+                    if code not in _COORDINATOR or time.monotonic() > deadline:
+                        raise
+                time.sleep(_LOOK_SECONDS)
 
     def size_limits(self, topics: Iterable[str]) -> dict[str, int]:
         """Read the largest record in bytes that each topic takes; empty where it is not told.
@@ -236,14 +318,20 @@ class Admin:
         return sum(end[n] - max(committed.get(n, 0), first[n]) for n in end)
 
     @contextmanager
-    def _asking(self, doing: str) -> Iterator[None]:
+    def _asking(self, doing: str, right: str | None = None) -> Iterator[None]:
         try:
-            with told(self._settings, doing):
+            with told(self._settings, doing, right):
                 yield
         except DominationError as error:
-            if error.exit_code is Exit.UNAVAILABLE and self._refusals:
-                raise expected(self._refusals[0], doing) from error  # type: ignore[misc]
+            self._client.poll(0)  # Only now does the client say why it has no connection.
+            if error.exit_code is Exit.UNAVAILABLE and self._trouble:
+                with told(self._settings, doing):
+                    raise KafkaException(self._trouble) from error
             raise
+
+
+def _names(operations: Iterable[AclOperation] | None) -> set[str]:
+    return {each.name for each in operations or ()}
 
 
 def require_topics(found: Mapping[str, int]) -> None:

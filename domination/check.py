@@ -5,8 +5,6 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
-from confluent_kafka.admin import AclOperation
-
 from domination import broker, schema
 from domination.errors import DominationError, Exit
 from domination.identity import Identity
@@ -48,20 +46,14 @@ def of_kafka(settings: Settings) -> Iterator[Finding]:
     """Look at the broker, the topics and the rights; nothing is written and no group is joined."""
     admin = broker.Admin(settings, _SECONDS)
     at = f"broker {settings.bootstrap_servers}"
-    try:
-        partitions = broker.Admin(settings).partitions(settings.topics)
-    except DominationError as error:
-        yield at, error
+    unreachable = _error(broker.Admin(settings).reach)
+    yield at, unreachable
+    if unreachable:
         return
-    yield at, None
-    needed = (AclOperation.READ, AclOperation.WRITE, AclOperation.WRITE)
-    for topic, operation in zip(settings.topics, needed, strict=True):
-        yield (
-            f"topic {topic}, {partitions[topic]} partitions",
-            _error(_topic, admin, topic, partitions[topic], operation),
-        )
+    for topic, operation in broker.needed(settings).items():
+        yield _topic(admin, topic, operation)
     yield f"group {settings.group}", _error(_group, admin, settings.group)
-    yield "transactional id", _error(_transactions, settings)
+    yield f"transactional ids {settings.id_prefix}…", _error(_transactions, settings)
 
 
 def of_clickhouse(settings: Settings, database: schema.Database, at: str) -> Iterator[Finding]:
@@ -141,19 +133,23 @@ def _error(look: Callable[..., None], *arguments: Any) -> DominationError | None
     return None
 
 
-def _topic(admin: broker.Admin, topic: str, partitions: int, operation: AclOperation) -> None:
-    if not partitions:
-        raise DominationError(Exit.SETTING, "missing; make it with 'domination topics'")
-    _require(operation, admin.topic_operations(topic))
+def _topic(admin: broker.Admin, topic: str, operation: str) -> Finding:
+    what = f"topic {topic}"
+    try:
+        _require(operation, what, admin.topic_operations(topic))
+        partitions = admin.partitions({topic: operation})[topic]
+    except DominationError as error:
+        return what, error
+    return f"{what}, {partitions} partitions", None
 
 
 def _group(admin: broker.Admin, group: str) -> None:
-    _require(AclOperation.READ, admin.group_operations(group))
+    _require("READ", f"group {group}", admin.group_operations(group))
 
 
-def _require(operation: AclOperation, allowed: set[AclOperation]) -> None:
+def _require(operation: str, what: str, allowed: set[str]) -> None:
     if operation not in allowed:
-        raise DominationError(Exit.REFUSED, f"no right to {operation.name} it; ask for that ACL")
+        raise DominationError(Exit.REFUSED, broker.no_right(f"{operation} on {what}"))
 
 
 def _transactions(settings: Settings) -> None:

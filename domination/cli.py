@@ -135,7 +135,7 @@ def produce(rate: float | None, count: int | None, seed: int | None) -> int:
     from domination.lifecycle import Lifecycle  # noqa: PLC0415
 
     log.configure(settings)
-    require_topics(Admin(settings).partitions([settings.input_topic]))
+    require_topics(Admin(settings).partitions({settings.input_topic: "WRITE"}))
     lifecycle = Lifecycle()
     lifecycle.stop_on_signals()
     producer = HumanProducer(settings)
@@ -179,7 +179,7 @@ def topics(partitions: int, replication_factor: int) -> None:
 
     log.configure(settings)
     admin = Admin(settings)
-    for topic, found in admin.partitions(settings.topics).items():
+    for topic, found in admin.partitions(dict.fromkeys(settings.topics, "DESCRIBE")).items():
         made = not found and admin.create(topic, partitions, replication_factor)
         what = f"made, {partitions} partitions" if made else "exists, left as it is"
         click.echo(f"{topic}: {what}" + (f", {found} partitions" if found else ""))

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from domination import log, schema
 from domination.board import board
-from domination.broker import Admin
+from domination.broker import Admin, needed
 from domination.embedded import EmbeddedClickHouse, mock_broker
 from domination.errors import DominationError, Exit
 from domination.humans import HumanProducer, encoded, human_ratings
@@ -62,7 +62,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> Exit:
         scratch = stack.enter_context(_scratch())
         settings = Settings(bootstrap_servers=address, log_level="error")
         log.configure(settings)
-        partitions = Admin(settings).partitions(settings.topics)  # Asking makes them, here.
+        partitions = Admin(settings).partitions(needed(settings))  # Asking makes them, here.
         worker = stack.enter_context(_worker(settings, scratch))
         lifecycle.stop_on_signals(lambda: _sweep(worker, scratch))
         clickhouse = EmbeddedClickHouse(plan.data or scratch / "clickhouse")

@@ -105,9 +105,10 @@ class HumanProducer:
             self._producer.flush(0.5)
         if self._error:
             message = f"{self.failed or 'some'} ratings were not delivered"
-            raise broker.expected(self._error, message) or DominationError(
-                Exit.UNAVAILABLE, f"{message}: {self._error.str()}"
-            )
+            right = f"WRITE on topic {self._settings.input_topic}"
+            raise broker.expected(
+                self._settings, self._error, f"sending ({message})", right
+            ) or DominationError(Exit.UNAVAILABLE, f"{message}: {self._error.str()}")
 
     def _send(self, records: list[tuple[str, bytes]]) -> None:
         batch: list[dict[str, Any]] = [{"key": key, "value": value} for key, value in records]

@@ -39,7 +39,7 @@ class Identity:
             self.instance = self._first_free(
                 directory or _lock_directory(), settings.group, worker_index
             )
-        self.transactional_id = f"domination-{settings.group}-{self.instance}"
+        self.transactional_id = settings.id_prefix + self.instance
 
     def _first_free(self, directory: Path, group: str, worker_index: int) -> str:
         _make_private(directory)

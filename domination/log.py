@@ -53,6 +53,9 @@ class Limit(logging.Filter):
         # A property for the consumer is given to the producer too, and the other way round.
         if kind == "CONFWARN":
             return False
+        # What is an error for us as well, we hear of in another way and say ourselves.
+        if record.levelname in ("ERROR", "CRITICAL"):
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
         now = self._clock()
         if now - self._last.get(kind, float("-inf")) < self._seconds:
             return False

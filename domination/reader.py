@@ -248,7 +248,7 @@ class Reader:
 
     def _note(self, error: KafkaError) -> None:
         """Hear of an error of the client as a whole, on the thread that polls."""
-        end = broker.expected(error, f"reading {self._topic}")
+        end = broker.expected(self._settings, error, f"reading {self._topic}")
         if end and end.exit_code is not Exit.SETTING:
             self._failures.append(end)
 
@@ -262,6 +262,6 @@ class Reader:
                 f"the next record of {place} is gone (retention, or the topic was made again); "
                 f"choose where to go on with kafka-consumer-groups --reset-offsets",
             )
-        if end := broker.expected(error, f"reading {self._topic}"):
+        if end := broker.expected(self._settings, error, f"reading {self._topic}"):
             raise end
         self._log.warning("reading %s: %s", self._topic, error.str())

@@ -64,6 +64,7 @@ class Session:
         self._writer = Writer(settings, self._identity.transactional_id)
         self._log = worker_logger(worker_index)
         self._patience = Patience(settings, lifecycle, self._log)
+        self._admin: broker.Admin | None = None
         self._reader = self._make_reader()
         self._rejoined = float("-inf")
         self._meter = Meter(self._log)
@@ -126,14 +127,17 @@ class Session:
 
     def _join(self) -> None:
         """Join the group once the broker answers and has the topics."""
+        # One client for all tries: with TLS a connection may take longer than a slice.
+        self._admin = self._admin or broker.Admin(self._settings, _SLICE_SECONDS)
         try:
-            found = broker.Admin(self._settings, _SLICE_SECONDS).partitions(self._settings.topics)
+            found = self._admin.partitions(broker.needed(self._settings))
         except DominationError as error:
             if error.exit_code is not Exit.UNAVAILABLE:
                 raise
             self._patience.troubled(str(error))
             return
         broker.require_topics(found)
+        self._admin = None
         self._patience.calm()
         self._joined = True
         self._reader.subscribe()
@@ -262,9 +266,11 @@ class Session:
         try:
             self._reader.rewind(_SLICE_SECONDS)
         except KafkaException as exception:
-            why = exception.args[0].str()
-            # The broker keeps them back while a transaction that wrote them is open.
-            self._patience.troubled(f"waiting for the committed offsets: {why}")
+# The broker keeps them back while a transaction that wrote them is open.
+            error, doing = exception.args[0], "waiting for the committed offsets"
+            if end := broker.refusal(self._settings, error, doing):
+                raise end from exception
+            self._patience.troubled(f"{doing}: {error.str()}")
             self._reader.poll(0)  # Serves the group; what it brings is read again.
         else:
             self._rule.rewound()
@@ -304,7 +310,7 @@ class Session:
             failure = Failure.ABORTABLE
         self._rule.failed(failure, now)
         settled_by_kafka = failure is Failure.FENCED and self._rule.step(now) is not Step.END
-        if not settled_by_kafka and (end := broker.expected(error, doing)):
+        if not settled_by_kafka and (end := broker.expected(self._settings, error, doing)):
             raise end
         if failure is not Failure.ABORTABLE:
             self._writer.discard()

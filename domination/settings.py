@@ -125,6 +125,11 @@ class Settings:
         """The three topics: ratings, shadows, dead letters."""
         return self.input_topic, self.output_topic, self.dead_letter_topic
 
+    @property
+    def id_prefix(self) -> str:
+        """What the transactional ids of all workers of the group begin with."""
+        return f"domination-{self.group}-"
+
     def shown(self) -> Iterator[tuple[str, str]]:
         """Yield each setting's environment name and value; secrets are hidden."""
         for each in fields(self):

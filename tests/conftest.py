@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 import clickhouse_server as clickhouse
 import kafka_server
+import secure_kafka as secure
 from clickhouse_core import ClickHouseCore
 from pipeline import Pipeline
 
@@ -79,6 +80,16 @@ def own_pipeline(own_kafka: kafka_server.KafkaServer, tmp_path: Path) -> Iterato
     made = Pipeline(own_kafka.bootstrap_servers, tmp_path)
     yield made
     made.end()
+
+
+@pytest.fixture(scope="session")
+def secure_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[secure.SecureKafka]:
+    """Give a Kafka that lets nobody in without a password and nobody do what he has no right to."""
+    _need("Kafka", kafka_server.why_not())
+    server = secure.SecureKafka(tmp_path_factory.mktemp("secure-kafka"))
+    server.start()
+    yield server
+    server.kill()
 
 
 @pytest.fixture

@@ -88,20 +88,24 @@ def small_disk(directory: Path, megabytes: int = 2048) -> Iterator[bool]:
 
 
 class KafkaServer:
-    """One broker on 127.0.0.1 with its data in a directory; it may be killed and started again."""
+    """One broker on 127.0.0.1 with its data in a directory; it may be killed and started again.
 
-    def __init__(self, directory: Path) -> None:
+    `properties` win over those of here; `options` are for the tool that formats the directory.
+    """
+
+    def __init__(self, directory: Path, properties: str = "", *options: str) -> None:
         download()
         port, controller = free_ports(2)
         self.bootstrap_servers = f"127.0.0.1:{port}"
         self._log = directory / "kafka.log"
         self._config = directory / "server.properties"
         self._config.write_text(
-            PROPERTIES.format(port=port, controller=controller, directory=directory)
+            (PROPERTIES + properties).format(port=port, controller=controller, directory=directory)
         )
         self._process: subprocess.Popen[bytes] | None = None
         cluster = "MkU3OEVBNTcwNTJENDM2Qg"
-        self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", self._config).wait()
+        tool = ("kafka.tools.StorageTool", "format", "-t", cluster, "-c", self._config)
+        self._java(*tool, *options).wait()
 
     def _java(self, main: str, *arguments: object) -> subprocess.Popen[bytes]:
         command = ["java", "-Xms256m", "-Xmx768m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]

@@ -50,6 +50,12 @@ def test_what_librdkafka_repeats_is_said_once_in_a_while() -> None:
     assert not passes("CONFWARN")
 
 
+def test_what_librdkafka_calls_an_error_is_a_warning() -> None:
+    record = logging.makeLogRecord({"levelno": logging.ERROR, "levelname": "ERROR"})
+    assert log.Limit().filter(record)
+    assert (record.levelno, record.levelname) == (logging.WARNING, "WARNING")
+
+
 def test_the_rate_is_said_once_in_a_while_and_not_when_idle(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -1,0 +1,44 @@
+"""A way to a server that is cut after some bytes of its answer, as when the server ends."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import suppress
+
+
+class Door:
+    """Listens on 127.0.0.1; each connection carries `count` bytes of the server's, no more."""
+
+    def __init__(self, address: str, count: int) -> None:
+        host, _, port = address.partition(":")
+        self._server = (host, int(port))
+        self._count = count
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(self._server)
+                pairs = ((client, server, None), (server, client, self._count))
+                for pair in pairs:
+                    threading.Thread(target=_carry, args=pair, daemon=True).start()
+
+
+def _carry(source: socket.socket, target: socket.socket, count: int | None) -> None:
+    with suppress(OSError):
+        while (count is None or count > 0) and (data := source.recv(count or 4096)):
+            target.sendall(data)
+            count = None if count is None else count - len(data)
+    for each in (source, target):
+        with suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)
+        each.close()
