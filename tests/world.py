@@ -19,6 +19,8 @@ from pipeline import HURT, Pipeline, Worker, eventually
 from records import BAD, humans
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kafka_server import KafkaServer
 
 PARTITIONS: Final = 4
@@ -38,11 +40,14 @@ SHORT: Final = {value: why for value, why in BAD.items() if value is None or len
 
 
 class Traffic:
-    """Sends humans, some bad records and some aborted ones at a steady rate, on its own thread."""
+    """Sends humans, with a bad one in 200 if there are any, at a steady rate, on its own thread."""
 
-    def __init__(self, pipeline: Pipeline, seed: int, rate: int) -> None:
+    def __init__(
+        self, pipeline: Pipeline, seed: int, rate: int, bad: Sequence[bytes | None] = ()
+    ) -> None:
         self._pipeline = pipeline
         self._rate = rate
+        self._bad = bad
         self._going = threading.Event()
         self._going.set()
         own = {"bootstrap.servers": pipeline.bootstrap_servers, "log_level": 0}
@@ -70,13 +75,12 @@ class Traffic:
 
     def _run(self, chance: random.Random, seed: int) -> None:
         started = time.monotonic()
-        bad = list(SHORT)
         for number, (value, key) in enumerate(humans(10**9, seed), 1):
             if not self._going.is_set():
                 break
             self._send(value, key, chance)
-            if number % 200 == 0:
-                self._send(chance.choice(bad), b"bad", chance)
+            if self._bad and number % 200 == 0:
+                self._send(chance.choice(self._bad), b"bad", chance)
             time.sleep(max(0.0, started + number / self._rate - time.monotonic()))
 
     def _send(self, value: bytes | None, key: bytes | None, chance: random.Random) -> None:
@@ -128,6 +132,14 @@ class Onlooker:
             if written > since:
                 first[partition] = seen
         return max(first.values()) - since if len(first) == self._partitions else None
+
+    def first_seen(self) -> dict[str, float]:
+        """Give the moment at which each human was seen first, by its identity."""
+        seen = zip(list(self._times), self.records, strict=False)  # Its thread goes on meanwhile.
+        found: dict[str, float] = {}
+        for (_, _, moment), record in seen:
+            found.setdefault(record.fields["unique_id"], moment)
+        return found
 
     def _run(self) -> None:
         while self._going.is_set():
@@ -185,7 +197,7 @@ class World:
         for name in ("a", "b"):
             self.start(name)
         self.workers["b"].until("assigned")
-        self.traffic = Traffic(self.pipeline, scene.seed, scene.rate)
+        self.traffic = Traffic(self.pipeline, scene.seed, scene.rate, list(SHORT))
         self.onlooker = Onlooker(self.pipeline)
 
     def note(self, what: str, **more: object) -> None:
