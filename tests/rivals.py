@@ -42,8 +42,8 @@ def zombie(trial: Trial) -> None:
 
 
 def storm(trial: Trial) -> None:
-    """Two workers, three and two again, every 2 seconds."""
-    for _ in range(6):
+    """Two workers, three and two again, for 2 seconds each."""
+    for _ in range(4):
         trial.scale(3)
         trial.rest(2)
         trial.scale(2)

@@ -26,6 +26,7 @@ ANOMALIES: Final = (
 )
 _SETTINGS: Final = {"KAFKA_SESSION_TIMEOUT_MS": str(SESSION_SECONDS * 1000), "LOG_LEVEL": "debug"}
 _START_SECONDS: Final = 90
+_JOIN_SECONDS: Final = 15
 _STOP_SECONDS: Final = 15
 # Longer than a transaction of a dead producer can hold readers back: 60 s, looked at every 10 s.
 _QUIET_SECONDS: Final = 75
@@ -130,7 +131,10 @@ class Trial:
             self._stop(frozen)
 
     def scale(self, workers: int) -> None:
-        """Have two workers or three: one comes or goes, or the cluster is started with so many."""
+        """Have two workers or three: one comes or goes, or the cluster is started with so many.
+
+        A third one has joined the group when this returns, if it does so in time.
+        """
         if not self.contender.shares:
             self._stop(self.workers.pop("a"))
             self.start("a", workers)
@@ -138,6 +142,9 @@ class Trial:
             self._stop(self.workers.pop("c"))
         else:
             self.start("c")
+            deadline = time.monotonic() + _JOIN_SECONDS
+            while self.pipeline.members() < workers and time.monotonic() < deadline:
+                self.rest(0.2)
 
     def finish(self, scenario: str) -> Result:
         """Let everything come to rest; give what came of it."""
