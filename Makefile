@@ -4,7 +4,7 @@ PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.10; do \
     $$python -c '$(FITS)' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help install run test chaos soak fuzz linter audit build lock clean
+.PHONY: help install run test chaos soak rivals fuzz linter audit build lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -32,6 +32,16 @@ chaos: install ## Run faults of a schedule against workers and broker: make chao
 
 soak: install ## Run an hour with a fault a minute, and see that a worker does not grow
 	$(BIN)/python tests/chaos.py --soak --seconds 3600 --seed $(SEED)
+
+SEEDS ?= 1
+RIVALS := $(patsubst %,.rivals/%/.done,bytewax faust quix)
+rivals: install $(RIVALS) ## Hold others beside ours, under the same faults: make rivals SEEDS="1 2"
+	$(BIN)/python tests/rivals.py $(addprefix --seed ,$(SEEDS))
+
+.rivals/%/.done: tests/contenders/%.txt
+	$(PYTHON) -m venv --clear .rivals/$*
+	.rivals/$*/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
 
 fuzz: SECONDS ?= 60
 fuzz: .venv/.fuzz ## Search for input that breaks the wire: make fuzz SECONDS=60
@@ -61,4 +71,4 @@ lock: ## Lock the newest dependencies again (needs uv): of the image, of make in
 	$(COMPILE) --upgrade --group fuzz -o requirements-fuzz.lock
 
 clean: ## Remove what the other targets made
-	rm -rf .venv dist .kafka .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz
+	rm -rf .venv dist .kafka .rivals .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz

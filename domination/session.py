@@ -266,7 +266,7 @@ class Session:
         try:
             self._reader.rewind(_SLICE_SECONDS)
         except KafkaException as exception:
-# The broker keeps them back while a transaction that wrote them is open.
+            # The broker keeps them back while a transaction that wrote them is open.
             error, doing = exception.args[0], "waiting for the committed offsets"
             if end := broker.refusal(self._settings, error, doing):
                 raise end from exception

@@ -125,16 +125,18 @@ class Pipeline:
 
     # Topics.
 
-    def create(self, partitions: int = 4, output: dict[str, str] | None = None) -> Pipeline:
+    def create(
+        self, partitions: int = 4, output: dict[str, str] | None = None, outputs: int = 3
+    ) -> Pipeline:
         topics = [
             NewTopic(self.input, partitions, 1),
-            NewTopic(self.output, 3, 1, config=output or {}),
+            NewTopic(self.output, outputs, 1, config=output or {}),
             NewTopic(self.dead, 2, 1),
         ]
         for made in self.admin.create_topics(topics).values():
             made.result(30)
         # A broker says that it has made a topic before it tells that there is one.
-        for topic, wanted in ((self.input, partitions), (self.output, 3), (self.dead, 2)):
+        for topic, wanted in ((self.input, partitions), (self.output, outputs), (self.dead, 2)):
             eventually(lambda t=topic, n=wanted: len(self.partitions(t)) == n)  # type: ignore[misc]
         return self
 

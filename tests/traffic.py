@@ -15,7 +15,7 @@ from pipeline import eventually
 from records import BAD, humans
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pipeline import Pipeline
 
@@ -25,11 +25,23 @@ SHORT: Final = {value: why for value, why in BAD.items() if value is None or len
 
 
 class Traffic:
-    """Sends humans and some bad records at a steady rate, on its own thread, and an `Aborter`'s."""
+    """Sends humans at a steady rate, on its own thread.
 
-    def __init__(self, pipeline: Pipeline, seed: int, rate: int) -> None:
+    `bad` are for one in 200 to be; with `aborting` an `Aborter` sends beside it.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        seed: int,
+        rate: int,
+        bad: Sequence[bytes | None] = (),
+        *,
+        aborting: bool = False,
+    ) -> None:
         self._pipeline = pipeline
         self._rate = rate
+        self._bad = bad
         self._going = threading.Event()
         self._going.set()
         own = {"bootstrap.servers": pipeline.bootstrap_servers, "log_level": 0}
@@ -37,7 +49,7 @@ class Traffic:
         self._chance = random.Random(seed)
         self._humans = humans(10**9, seed)
         self._thread = threading.Thread(target=self._run)
-        self._aborter = Aborter(pipeline, self._going)
+        self._aborter = Aborter(pipeline, self._going) if aborting else None
         self.sent: list[oracle.Sent] = []
         self.partitions = PARTITIONS
         self._thread.start()
@@ -46,7 +58,8 @@ class Traffic:
         """Stop, and see that every record is in the topic."""
         self._going.clear()
         self._thread.join()
-        self._aborter.join()
+        if self._aborter:
+            self._aborter.join()
         # Nobody commits what comes after a last record: aborted ones and the marks of transactions.
         for partition in range(self.partitions):
             value, _ = next(self._humans)
@@ -65,15 +78,14 @@ class Traffic:
 
     def _run(self) -> None:
         started = time.monotonic()
-        bad = list(SHORT)
         for number, (value, key) in enumerate(self._humans, 1):
             if not self._going.is_set():
                 break
             # A key keeps its partition when partitions are added: Kafka itself would move it.
             keyless = self._chance.randrange(self.partitions)
             self._send(value, key, keyless if key is None else sum(key) % PARTITIONS)
-            if number % 200 == 0:
-                self._send(self._chance.choice(bad), b"bad", sum(b"bad") % PARTITIONS)
+            if self._bad and number % 200 == 0:
+                self._send(self._chance.choice(self._bad), b"bad", sum(b"bad") % PARTITIONS)
             time.sleep(max(0.0, started + number / self._rate - time.monotonic()))
 
     def _send(self, value: bytes | None, key: bytes | None, partition: int) -> None:
@@ -171,6 +183,14 @@ class Onlooker:
             if written > since:
                 first[partition] = seen
         return max(first.values()) - since if len(first) == self._partitions else None
+
+    def first_seen(self) -> dict[str, float]:
+        """Give the moment at which each human was seen first, by its identity."""
+        seen = zip(list(self._times), self.records, strict=False)  # Its thread goes on meanwhile.
+        found: dict[str, float] = {}
+        for (_, _, moment), record in seen:
+            found.setdefault(record.fields["unique_id"], moment)
+        return found
 
     def _run(self) -> None:
         while self._going.is_set():

@@ -80,7 +80,7 @@ class World:
         for name in ("a", "b"):
             self.start(name)
         self.workers["b"].until("assigned")
-        self.traffic = Traffic(self.pipeline, scene.seed, scene.rate)
+        self.traffic = Traffic(self.pipeline, scene.seed, scene.rate, list(SHORT), aborting=True)
         self.onlooker = Onlooker(self.pipeline)
 
     def note(self, what: str, **more: object) -> None:

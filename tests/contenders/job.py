@@ -1,0 +1,32 @@
+"""The job that every contender is given: ratings of one topic become shadows in another."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from datetime import datetime, timezone
+from typing import Final
+
+from domination.shadow import judge
+
+BROKERS: Final = os.environ["DOMINATION_KAFKA_BOOTSTRAP_SERVERS"]
+RATINGS: Final = os.environ["DOMINATION_INPUT_TOPIC"]
+SHADOWS: Final = os.environ["DOMINATION_OUTPUT_TOPIC"]
+GROUP: Final = os.environ["DOMINATION_GROUP"]
+SESSION_SECONDS: Final = int(os.environ["DOMINATION_KAFKA_SESSION_TIMEOUT_MS"]) // 1000
+COMMIT_SECONDS: Final = 0.1
+KEPT: Final = tempfile.mkdtemp()
+"""A directory for what a worker keeps by itself: this job has no state."""
+
+
+def shadow(value: bytes) -> bytes:
+    """Make the shadow of one good rating, as `domination worker` writes it."""
+    human = json.loads(value)
+    now = datetime.now(timezone.utc)
+    fields = {
+        "type": int(judge(human["rating"])),
+        "unique_id": human["unique_id"],
+        "emit_timestamp": f"{now:%Y-%m-%d %H:%M:%S}.{now.microsecond // 1000:03}",
+    }
+    return json.dumps(fields).encode()
