@@ -38,7 +38,8 @@ _LAST_CALL_SECONDS: Final = 1.0
 _LEAVE_SECONDS: Final = 2.0
 """A heartbeat's interval and some: a member that is still joining has to wait for the others."""
 _STUCK_SECONDS: Final = 30.0
-_REJOIN_SECONDS: Final = 60.0
+_EVICTIONS: Final = 2
+_EVICTIONS_SECONDS: Final = 60.0
 
 
 class Origin(NamedTuple):
@@ -66,7 +67,7 @@ class Session:
         self._patience = Patience(settings, lifecycle, self._log)
         self._admin: broker.Admin | None = None
         self._reader = self._make_reader()
-        self._rejoined = float("-inf")
+        self._evicted: list[float] = []
         self._meter = Meter(self._log)
         self._waiting_since: float | None = None
         self._joined = False
@@ -153,16 +154,17 @@ class Session:
         """Join the group again under the same name.
 
         When an answer of the group is lost, as with its broker, Kafka itself takes this member for
-        another of the same name. Twice within a minute means that there is another.
+        another of the same name. Oftener than twice within a minute there is another.
         """
         now = time.monotonic()
-        if now - self._rejoined < _REJOIN_SECONDS:
+        self._evicted = [each for each in self._evicted if now - each < _EVICTIONS_SECONDS]
+        if len(self._evicted) >= _EVICTIONS:
             raise DominationError(
                 Exit.TEMPORARY,
                 f"evicted from the group ({error}): another worker has this instance's name; "
                 "start it again",
             )
-        self._rejoined = now
+        self._evicted.append(now)
         self._log.warning("evicted from the group (%s): joining again", error)
         self._rule.changed()
         self._reader.close(_LAST_CALL_SECONDS)

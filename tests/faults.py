@@ -55,8 +55,11 @@ def freeze_at_a_point(world: World) -> None:
     name, point = world.some(), world.chance.choice(sorted(POINTS))
     world.stop(name)
     stops = world.start(name, CHAOS_STOP_AT=f"{point}:{world.chance.randint(1, 20)}:19")
-    time.sleep(SESSION_SECONDS + 6)
-    stops.process.send_signal(signal.SIGCONT)
+    if stops.freezes(20):
+        time.sleep(world.chance.uniform(SESSION_SECONDS + 1, SESSION_SECONDS + 6))
+        stops.process.send_signal(signal.SIGCONT)
+    else:  # There was not that much to do for it, and later nobody would wake it.
+        stops.kill()
 
 
 def stick(world: World) -> None:

@@ -93,6 +93,15 @@ class Worker:
         self.process.kill()
         self.process.wait()
 
+    def freezes(self, seconds: float = 60) -> bool:
+        """Wait for it to stop by a signal; tell whether it does so in time."""
+        status = Path(f"/proc/{self.process.pid}/status")
+        try:
+            eventually(lambda: "\nState:\tT" in status.read_text(), seconds)
+        except AssertionError:
+            return False
+        return True
+
     def stop(self, number: signal.Signals = signal.SIGTERM, seconds: float = 60) -> int:
         """Send a signal and give the exit code."""
         self.process.send_signal(number)

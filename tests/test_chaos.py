@@ -5,13 +5,11 @@ from __future__ import annotations
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 import faults
-from pipeline import eventually
 from world import SESSION_SECONDS, Scene, World
 
 if TYPE_CHECKING:
@@ -34,7 +32,7 @@ def asleep(world: World) -> None:
     """Freeze a worker in a transaction past its session, but not past the transaction."""
     world.stop("a")
     worker = world.start("a", CHAOS_STOP_AT=f"after produce:10:{signal.SIGSTOP:d}")
-    eventually(lambda: "\nState:\tT" in Path(f"/proc/{worker.process.pid}/status").read_text())
+    assert worker.freezes()
     time.sleep(SESSION_SECONDS + 2)
     worker.process.send_signal(signal.SIGCONT)
     time.sleep(2)

@@ -89,7 +89,13 @@ class Traffic:
             time.sleep(max(0.0, started + number / self._rate - time.monotonic()))
 
     def _send(self, value: bytes | None, key: bytes | None, partition: int) -> None:
-        self._producer.produce(self._pipeline.input, value, key, partition=partition)
+        while True:
+            try:
+                self._producer.produce(self._pipeline.input, value, key, partition=partition)
+            except BufferError:  # noqa: PERF203 - full: the broker has been away for long
+                self._producer.poll(0.1)
+            else:
+                break
         self._producer.poll(0)
         self.sent.append((value, key))
 

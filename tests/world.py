@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import signal
 import statistics
+import subprocess
 import time
 from collections import Counter
 from pathlib import Path
@@ -71,6 +72,8 @@ class World:
         self._hurt = {"CHAOS_BREAK": scene.broken} if scene.broken else {}
         self.ends: Counter[int] = Counter()
         """How often a worker ended with each exit code."""
+        self.stuck: list[str] = []
+        """Workers that did not end when they were told to."""
         self.samples: list[dict[str, int]] = []
         self.gaps: list[float] = []
         """Seconds from each kill until records came again in every partition."""
@@ -145,8 +148,13 @@ class World:
         return found
 
     def ended(self, name: str, seconds: float = 30) -> int:
-        """Wait for a worker's end and note its exit code."""
-        code = self.workers[name].wait(seconds)
+        """Wait for a worker's end and note its exit code; one that does not end is killed."""
+        try:
+            code = self.workers[name].wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.stuck.append(name)
+            self.workers[name].kill()
+            code = self.workers[name].wait()
         self.ends[code] += 1
         self.note("end", worker=name, code=code)
         return code
@@ -187,6 +195,7 @@ class World:
         slow = statistics.median(self.gaps or [0]) >= RECOVERY_SECONDS
         return oracle.anomalies(self.pipeline.history(SHORT, self.onlooker.records)) | {
             "crashed": [code for code in self.ends if code not in EXPECTED],
+            "stuck": self.stuck,
             "held back": self.gaps if slow else [],
             "grown": self.grown(),
         }
