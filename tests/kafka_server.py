@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import socket
@@ -57,13 +58,16 @@ def why_not() -> str | None:
 
 def download() -> None:
     """Fetch the jars, once for this checkout."""
-    done = LIBS / ".done"
-    if done.exists() and done.stat().st_mtime > POM.stat().st_mtime:
-        return
-    shutil.rmtree(LIBS, ignore_errors=True)  # Of another version.
-    copy = ["mvn", "-q", "-B", "-f", str(POM), "dependency:copy-dependencies"]
-    subprocess.run([*copy, f"-DoutputDirectory={LIBS}"], check=True)
-    done.touch()
+    LIBS.parent.mkdir(exist_ok=True)
+    with (LIBS.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = LIBS / ".done"
+        if done.exists() and done.stat().st_mtime > POM.stat().st_mtime:
+            return
+        shutil.rmtree(LIBS, ignore_errors=True)  # Of another version.
+        copy = ["mvn", "-q", "-B", "-f", str(POM), "dependency:copy-dependencies"]
+        subprocess.run([*copy, f"-DoutputDirectory={LIBS}"], check=True)
+        done.touch()
 
 
 def free_ports(count: int) -> list[int]:
