@@ -83,8 +83,8 @@ def main(seconds: float, seed: int, protocol: str, soak: bool, directory: Path |
     if protocol == "by seed":
         protocol = list(PROTOCOLS)[seed % len(PROTOCOLS)]
     scene = Scene(seed, protocol, spared=soak)
-    with small_disk(directory / "kafka") as mounted:
-        kafka = KafkaServer(directory / "kafka")
+    with small_disk(directory / "disk") as mounted:
+        kafka = KafkaServer(directory)
         kafka.start()
         try:
             world = World(kafka.bootstrap_servers, directory, scene, kafka)

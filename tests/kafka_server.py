@@ -31,7 +31,7 @@ controller.quorum.voters=1@127.0.0.1:{controller}
 listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
 advertised.listeners=PLAINTEXT://127.0.0.1:{port}
 controller.listener.names=CONTROLLER
-log.dirs={directory}/data
+log.dirs={disk}/data
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=4
@@ -102,9 +102,11 @@ class KafkaServer:
         port, controller = free_ports(2)
         self.bootstrap_servers = f"127.0.0.1:{port}"
         self._log = directory / "kafka.log"
+        self._disk = directory / "disk"
+        self._disk.mkdir(exist_ok=True)
         self._config = directory / "server.properties"
         self._config.write_text(
-            (PROPERTIES + properties).format(port=port, controller=controller, directory=directory)
+            (PROPERTIES + properties).format(port=port, controller=controller, disk=self._disk)
         )
         self._process: subprocess.Popen[bytes] | None = None
         cluster = "MkU3OEVBNTcwNTJENDM2Qg"
@@ -149,7 +151,7 @@ class KafkaServer:
     def fill_disk(self, seconds: float = 60) -> None:
         """Leave it no room to write, and wait for its end; then there is room again."""
         assert self._process
-        ballast = self._config.with_name("ballast")
+        ballast = self._disk / "ballast"
         with ballast.open("wb") as file:
             free = os.fstatvfs(file.fileno())
             # Not all of it, which may be less by now; traffic soon fills the rest.
