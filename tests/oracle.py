@@ -91,10 +91,12 @@ def _out_of_order(history: History) -> list[bytes]:
     read = _by_key((each.key, each.value) for each in history.shadows)
     # What is missing or twice has a name of its own.
     return [
-        key
-        for key in sent
-        if list(dict.fromkeys(read[key])) != [each for each in sent[key] if each in set(read[key])]
+        key for key in sent if list(found := dict.fromkeys(read[key])) != _among(sent[key], found)
     ]
+
+
+def _among(humans: list[str], found: Mapping[str, Any]) -> list[str]:
+    return [human for human in humans if human in found]
 
 
 def _by_key(records: Iterable[tuple[bytes | None, bytes | None]]) -> dict[bytes, list[str]]:
