@@ -253,9 +253,7 @@ class Reader:
             self._failures.append(end)
 
     def _refuse(self, error: KafkaError, message: Message) -> None:
-        # Who has not polled for too long has left; a dynamic member may not find its way back.
-        left = error.code() == KafkaError._MAX_POLL_EXCEEDED and not self._static
-        if left or error.code() == KafkaError._FATAL:
+        if error.code() == KafkaError._FATAL:
             raise EvictedError(error.str())
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
             place = f"{message.topic()} [{message.partition()}] at offset {message.offset()}"

@@ -103,16 +103,6 @@ def test_other_protocols_of_the_group_are_as_safe_as_the_cooperative(
     finish(pipeline, worker)
 
 
-def test_a_dynamic_member_that_has_not_polled_for_too_long_joins_again(pipeline: Pipeline) -> None:
-    pipeline.create()
-    late = {"KAFKA_GROUP_PROTOCOL": "consumer", "KAFKA_MAX_POLL_INTERVAL_MS": "6000"}
-    worker = pipeline.worker(command=HURT, CHAOS_STOP_AT="before produce:1:-8", **late)
-    worker.until("assigned")
-    pipeline.send(humans(2_000))
-    worker.until("joining again")
-    finish(pipeline, worker)
-
-
 def test_an_assignment_that_changes_before_it_is_taken_up_is_read_by_its_owner_alone(
     pipeline: Pipeline,
 ) -> None:

@@ -126,6 +126,8 @@ class World:
         status = dict(
             line.split(":\t", 1) for line in (process / "status").read_text().splitlines()
         )
+        if "VmRSS" not in status:
+            return  # It has just ended.
         measures = {
             "memory": int(status["VmRSS"].split()[0]) // 1024,
             "threads": int(status["Threads"]),
