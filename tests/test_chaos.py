@@ -64,7 +64,9 @@ def found(
 
     def run(broken: str | None) -> Found:
         directory = tmp_path_factory.mktemp("world")
-        world = World(bootstrap_servers, directory, Scene(broken=broken, rate=300))
+        # So many worlds are slow, but a transaction that nobody ends lasts ten seconds.
+        scene = Scene(broken=broken, rate=300, patience=9)
+        world = World(bootstrap_servers, directory, scene)
         try:
             FAULTS[broken](world)
             return world.finish()

@@ -39,6 +39,7 @@ KINDS: Final = {
     ),
 }
 ROW: Final = re.compile(rf"^\| ([A-Z]+) \| ({'|'.join(KINDS)}) `([^`]+)`", re.MULTILINE)
+BROKEN: Final = (b"bad", b"key")
 COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "check": ("check", "kafka"),
     "topics": ("topics",),
@@ -150,12 +151,14 @@ def _outcome(kafka: SecureKafka, guest: Guest, name: str) -> Outcome:
     if missing:  # Whoever may see it comes farthest.
         kafka.allow([replace(missing, operation=AclOperation.DESCRIBE)])
     guest.environment |= {f"DOMINATION_{name}": value for name, value in settings.items()}
-    guest.send([*humans(100), (b"bad", b"key")])
+    # Each of them needs what is missing: a transaction that does not need it may well commit.
+    needing = [BROKEN] * 10 if case.lacks == "dominate.dead-letter" else list(humans(100))
+    guest.send([*humans(100, seed=2), BROKEN] if name in LOST else needing)
     worker = guest.worker()
     if missing and name in LOST:
         guest.drained()
         kafka.deny([missing])
-        guest.send([*humans(100, seed=2), (b"bad", b"key")])
+        guest.send(needing)
     code = worker.wait(100)
     commands = {
         each: run(*DOMINATION, *COMMANDS[each], environment=guest.environment)

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 MOST_PARTITIONS: Final = 8
 SESSION_SECONDS: Final = 6
-RECOVERY_SECONDS: Final = 3.0
-"""In the median, from a kill until records come again in every partition."""
 # Ends that a supervisor answers with a new start. Anything else is a crash.
 EXPECTED: Final = {0, 69, 75, -9}
 PROTOCOLS: Final[dict[str, dict[str, str]]] = {
@@ -46,6 +44,8 @@ class Scene(NamedTuple):
     """How the workers break the commit rule."""
     spared: bool = False
     """Whether worker b is let live, to see that it does not grow."""
+    patience: float = 3.0
+    """Seconds in the median, from a kill until records come again in every partition."""
 
 
 class World:
@@ -62,6 +62,7 @@ class World:
         self.pipeline = Pipeline(bootstrap_servers, directory).create(PARTITIONS)
         self._kafka = kafka
         self._spared = scene.spared
+        self._patience = scene.patience
         self._settings = PROTOCOLS[scene.protocol] | {
             "KAFKA_TOPIC_METADATA_REFRESH_INTERVAL_MS": "1000",
             "KAFKA_MAX_POLL_INTERVAL_MS": "8000",
@@ -194,7 +195,7 @@ class World:
         for name in ("a", "b"):
             self.stop(name)
         self.onlooker.finish()
-        slow = statistics.median(self.gaps or [0]) >= RECOVERY_SECONDS
+        slow = statistics.median(self.gaps or [0]) >= self._patience
         return oracle.anomalies(self.pipeline.history(SHORT, self.onlooker.records)) | {
             "crashed": [code for code in self.ends if code not in EXPECTED],
             "stuck": self.stuck,
