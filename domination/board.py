@@ -7,7 +7,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol
 
-from domination.errors import DominationError, Exit
+from domination.errors import of_the_extra
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,12 +31,8 @@ def board(title: str) -> Iterator[Board]:
         print(title, flush=True)  # noqa: T201 - it is what people look at
         yield _Lines()
         return
-    try:
+    with of_the_extra("the live view"):
         from domination.screen import open_screen  # noqa: PLC0415 - rich is an extra
-    except ImportError as error:
-        raise DominationError(
-            Exit.SETTING, "the live view is an extra: pip install 'domination[demo]'"
-        ) from error
     with open_screen(title) as screen:
         yield screen
 

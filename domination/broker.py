@@ -293,11 +293,11 @@ class Admin:
 
     def first_offsets(self, partitions: Iterable[TopicPartition]) -> dict[int, int]:
         """Ask for the first offset that each partition of a topic still has."""
-        return self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+        return self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]  # theirs
 
     def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[int, int]:
         """Ask for the offset that the next record of each partition of a topic will have."""
-        return self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        return self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # theirs
 
     def _offsets(self, partitions: Iterable[TopicPartition], which: OffsetSpec) -> dict[int, int]:
         wanted = {TopicPartition(each.topic, each.partition): which for each in partitions}

@@ -90,7 +90,7 @@ def _tables(database: schema.Database, settings: Settings) -> None:
         raise DominationError(
             Exit.SETTING, f"no {', no '.join(missing)}; make them with 'domination schema apply'"
         )
-    if schema.stale(database, settings):
+    if schema.stale(database, settings, found):
         raise DominationError(
             Exit.SETTING,
             f"{schema.STREAM} reads with other settings than these; "

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from confluent_kafka import Producer
 
-from domination.errors import DominationError, Exit
+from domination.errors import of_the_extra
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,12 +45,8 @@ class EmbeddedClickHouse:
     """
 
     def __init__(self, directory: Path) -> None:
-        try:
+        with of_the_extra("the embedded ClickHouse"):
             from chdb.session import Session  # noqa: PLC0415 - takes a second
-        except ImportError as error:
-            raise DominationError(
-                Exit.SETTING, "the embedded ClickHouse is an extra: pip install 'domination[demo]'"
-            ) from error
         directory.mkdir(parents=True, exist_ok=True)
         config = directory / "config.xml"
         config.write_text(_CONFIG)

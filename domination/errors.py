@@ -36,6 +36,17 @@ class DominationError(Exception):
 
 
 @contextmanager
+def of_the_extra(what: str) -> Iterator[None]:
+    """Turn an import that fails within into an expected end (78) that says what to install."""
+    try:
+        yield
+    except ImportError as error:
+        raise DominationError(
+            Exit.SETTING, f"{what} is an extra: pip install 'domination[demo]'"
+        ) from error
+
+
+@contextmanager
 def exit_on_error() -> Iterator[None]:
     """Turn an expected end within into one line on stderr and its exit code."""
     try:

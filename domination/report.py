@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from domination.shadow import ShadowType
+from domination.shadow import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,8 +63,7 @@ def report(database: Database) -> Report:
         " toString(max(emit_timestamp)) FROM shadow FINAL GROUP BY type"
     )
     ((broken,),) = database.execute("SELECT count() FROM shadow_broken FINAL")
-    counts = {shadow.label: 0 for shadow in map(ShadowType, range(4))}
-    counts |= {name: int(count) for name, count, _, _ in rows}
+    counts = dict.fromkeys(LABELS, 0) | {name: int(count) for name, count, _, _ in rows}
     return Report(
         dict(sorted(counts.items(), key=lambda item: -item[1])),
         min((first for _, _, first, _ in rows), default=None),

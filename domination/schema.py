@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from domination.errors import DominationError, Exit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from domination.settings import Settings
 
@@ -61,7 +61,7 @@ def apply(database: Database, settings: Settings) -> Iterator[tuple[str, str]]:
     """
     require_version(database)
     found = tables(database)
-    again = STREAM in found and stale(database, settings)
+    again = STREAM in found and stale(database, settings, found)
     if again:
         for name in (CONSUMER, STREAM):
             database.execute(f"DROP TABLE IF EXISTS {name}")
@@ -79,12 +79,12 @@ def tables(database: Database) -> dict[str, str]:
     return dict(database.execute(query))
 
 
-def stale(database: Database, settings: Settings) -> bool:
-    """Tell whether the stream there reads with other settings than these."""
+def stale(database: Database, settings: Settings, found: Mapping[str, str]) -> bool:
+    """Tell whether the stream among the tables `found` reads with other settings than these."""
     sql = dict(statements(settings))[STREAM]
     # ClickHouse itself writes the one as it shows the other.
     ((line,),) = database.execute(f"SELECT formatQuerySingleLine({literal(sql)})")
-    return tables(database)[STREAM] != str(line).partition(" ENGINE = ")[2]
+    return found[STREAM] != str(line).partition(" ENGINE = ")[2]
 
 
 def version(database: Database) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import IntFlag
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,6 +29,8 @@ _LABELS = {
     ShadowType.DOW: "Dow",
     ShadowType.SHADOW: "ShaDow",
 }
+LABELS: Final = tuple(_LABELS.values())
+"""The names of all four types, in the order of their values."""
 
 # The rule has the period 15 = 3 * 5, so one look-up answers for every integer.
 _PERIOD = tuple(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from confluent_kafka import Consumer, TopicPartition
 
-from domination.shadow import ShadowType
+from domination.shadow import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,7 +81,7 @@ class Watch:
         while messages := self._consumer.consume(5000, 0):
             self._seen.update(each.topic() for each in messages if each.error() is None)
         shadows, dead_letters = (self._seen[topic] for topic in self._topics)
-        counts = {shadow.label: 0 for shadow in map(ShadowType, range(4))}
+        counts = dict.fromkeys(LABELS, 0)
         counts |= dict(self._ask(f"SELECT toString(type), count() {self._ours} GROUP BY type"))
         rows = sum(counts.values())
         since, before = self._looks[0]

@@ -23,8 +23,6 @@ class Contender(NamedTuple):
 
     name: str
     package: str
-    setting: str
-    """Its strongest one, for people."""
     python: str
     arguments: tuple[str, ...]
     prepare: tuple[str, ...] = ()
@@ -52,7 +50,6 @@ def _python(folder: str) -> str:
 OURS: Final = Contender(
     "Domination",
     "domination",
-    "as it comes",
     sys.executable,
     ("-m", "domination", "worker"),
 )
@@ -61,7 +58,6 @@ CONTENDERS: Final = (
     Contender(
         "Bytewax's own connectors",
         "bytewax",
-        "recovery store, a snapshot at every epoch (-r, -s 0), idempotent producer, acks=all",
         _python("bytewax"),
         (
             *("-m", "bytewax.run", f"{_PROGRAMS / 'stock_bytewax.py'}:flow", "-w", "{workers}"),
@@ -73,14 +69,12 @@ CONTENDERS: Final = (
     Contender(
         "Faust",
         "faust-streaming",
-        'processing_guarantee="exactly_once", a shadow in the partition of its rating',
         _python("faust"),
         (str(_PROGRAMS / "faust_stream.py"), "worker", "-l", "info", "--without-web"),
     ),
     Contender(
         "Quix Streams",
         "quixstreams",
-        'processing_guarantee="exactly-once"',
         _python("quix"),
         (str(_PROGRAMS / "quix_stream.py"),),
     ),

@@ -102,6 +102,15 @@ class Worker:
             return False
         return True
 
+    def ends(self, seconds: float) -> bool:
+        """Wait for its end, or kill it; tell whether it ended by itself in time."""
+        try:
+            self.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return False
+        return True
+
     def stop(self, number: signal.Signals = signal.SIGTERM, seconds: float = 60) -> int:
         """Send a signal and give the exit code."""
         self.process.send_signal(number)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka.admin import (
     AclBinding,
@@ -70,11 +70,15 @@ class SecureKafka(KafkaServer):
         self._admin = AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0})
 
     def allow(self, rights: Iterable[Right]) -> None:
-        for made in self._admin.create_acls(list(map(_binding, rights))).values():
+        for made in self._admin.create_acls(
+            [AclBinding(*_fields(each)) for each in rights]
+        ).values():
             made.result(30)
 
     def deny(self, rights: Iterable[Right]) -> None:
-        for gone in self._admin.delete_acls([_filter(each) for each in rights]).values():
+        for gone in self._admin.delete_acls(
+            [AclBindingFilter(*_fields(each)) for each in rights]
+        ).values():
             assert gone.result(30)
 
 
@@ -103,26 +107,7 @@ def _keytool(directory: Path, store: str, command: str, *arguments: str) -> None
     subprocess.run(["keytool", command, *arguments, *key, *at], check=True, capture_output=True)
 
 
-def _binding(right: Right) -> AclBinding:
-    return AclBinding(
-        right.kind,
-        right.name,
-        right.pattern,
-        f"User:{USER}",
-        "*",
-        right.operation,
-        AclPermissionType.ALLOW,
-    )
-
-
-def _filter(right: Right) -> AclBindingFilter:
-    binding = _binding(right)
-    return AclBindingFilter(
-        binding.restype,
-        binding.name,
-        binding.resource_pattern_type,
-        binding.principal,
-        binding.host,
-        binding.operation,
-        binding.permission_type,
-    )
+def _fields(right: Right) -> tuple[Any, ...]:
+    """Give what an ACL and the filter that finds it are made of."""
+    whom = (f"User:{USER}", "*")
+    return (right.kind, right.name, right.pattern, *whom, right.operation, AclPermissionType.ALLOW)

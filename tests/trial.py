@@ -170,10 +170,7 @@ class Trial:
 
     def _stop(self, worker: Worker) -> None:
         worker.process.send_signal(signal.SIGTERM)
-        try:
-            worker.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            worker.kill()
+        worker.ends(_STOP_SECONDS)
         self._ended(worker)
 
     def _ended(self, worker: Worker) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import signal
 import statistics
-import subprocess
 import time
 from collections import Counter
 from pathlib import Path
@@ -152,12 +151,9 @@ class World:
 
     def ended(self, name: str, seconds: float = 30) -> int:
         """Wait for a worker's end and note its exit code; one that does not end is killed."""
-        try:
-            code = self.workers[name].wait(seconds)
-        except subprocess.TimeoutExpired:
+        if not self.workers[name].ends(seconds):
             self.stuck.append(name)
-            self.workers[name].kill()
-            code = self.workers[name].wait()
+        code = self.workers[name].wait()
         self.ends[code] += 1
         self.note("end", worker=name, code=code)
         return code
