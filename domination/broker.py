@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import (
@@ -192,16 +194,12 @@ class Admin:
     def __init__(self, settings: Settings, timeout: float = 5.0) -> None:
         self._settings = settings
         self._timeout = timeout
-        self._trouble: KafkaError | None = None
-        # What goes wrong is raised: no need to log it as well.
-        config = client_config(settings, {"error_cb": self._heard, "log_level": _CRITICAL})
+        self._heard: deque[KafkaError] = deque(maxlen=1)
+        # Not a method of ours: a client that holds what holds it lives on, with its threads, until
+        # the collector comes by. What goes wrong is raised: no need to log it as well.
+        own = {"error_cb": partial(_hear, self._heard), "log_level": _CRITICAL}
         with told(settings, "reading the settings"):
-            self._client = AdminClient(config, logger=librdkafka)
-
-    def _heard(self, error: KafkaError) -> None:
-        # All brokers down: it has said why with the error before.
-        if error.code() != KafkaError._ALL_BROKERS_DOWN:
-            self._trouble = error
+            self._client = AdminClient(client_config(settings, own), logger=librdkafka)
 
     def reach(self) -> None:
         """Raise unless a broker answers, whatever it says."""
@@ -324,10 +322,16 @@ class Admin:
                 yield
         except DominationError as error:
             self._client.poll(0)  # Only now does the client say why it has no connection.
-            if error.exit_code is Exit.UNAVAILABLE and self._trouble:
+            if error.exit_code is Exit.UNAVAILABLE and self._heard:
                 with told(self._settings, doing):
-                    raise KafkaException(self._trouble) from error
+                    raise KafkaException(self._heard[0]) from error
             raise
+
+
+def _hear(heard: deque[KafkaError], error: KafkaError) -> None:
+    # All brokers down: it has said why with the error before.
+    if error.code() != KafkaError._ALL_BROKERS_DOWN:
+        heard.append(error)
 
 
 def _names(operations: Iterable[AclOperation] | None) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time
@@ -38,7 +39,7 @@ def within(seconds: float, call: Callable[[], object]) -> None:
     if thread.is_alive():
         raise TimeoutError
     if failures:
-        raise failures[0]
+        raise failures.pop()  # A frame that kept it would be kept by it, and the client with both.
 
 
 class Patience:
@@ -74,6 +75,8 @@ class Patience:
         if self._trouble_since is not None:
             self._log.info("going on after %.1f s", self._heard - self._trouble_since)
             self._trouble_since = None
+            # Exceptions hold frames, and frames the clients whose calls have failed.
+            gc.collect()
 
     def troubled(self, what: str) -> None:
         """Wait a little before the next try; raises once the availability time-out is over."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
+import weakref
+from contextlib import suppress
 
 import pytest
 
@@ -94,3 +97,21 @@ def test_a_call_that_fails_in_time_fails_as_ever() -> None:
 
     with pytest.raises(KeyError, match="its own"):
         within(10, call)
+
+
+def test_a_call_that_has_failed_leaves_what_it_worked_with_to_nobody() -> None:
+    class Client:
+        def fail(self) -> None:
+            raise KeyError
+
+    def use() -> weakref.ref[Client]:
+        client = Client()
+        with suppress(KeyError):
+            within(10, client.fail)
+        return weakref.ref(client)
+
+    gc.disable()
+    try:
+        assert use()() is None
+    finally:
+        gc.enable()
