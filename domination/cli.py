@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from domination import __version__
+from domination.cli_letters import FORMAT, dead_letters, print_json
 from domination.errors import DominationError, Exit
 from domination.settings import LOG_FORMATS, LOG_LEVELS, from_environment
 
@@ -68,6 +69,9 @@ def cli() -> None:
     (start it again), 77 refused (password or rights), 78 wrong setting, missing topic or table,
     130 and 143 second signal.
     """
+
+
+cli.add_command(dead_letters)
 
 
 @cli.command()
@@ -189,7 +193,8 @@ def topics(partitions: int, replication_factor: int) -> None:
 @click.argument(
     "parts", type=click.Choice(["kafka", "clickhouse"]), nargs=-1, metavar="[kafka] [clickhouse]"
 )
-def check(parts: tuple[str, ...]) -> int:
+@FORMAT
+def check(parts: tuple[str, ...], form: str) -> int:
     """See what is missing, and how to mend it.
 
     Looks at the broker, the topics, the rights, ClickHouse, its tables and its lag. A worker
@@ -201,7 +206,10 @@ def check(parts: tuple[str, ...]) -> int:
     log.configure(settings)
     code = Exit.OK
     for what, error in check.findings(settings, parts or ("kafka", "clickhouse")):
-        click.echo(f"{'FAIL' if error else 'ok  '} {what}" + (f": {error}" if error else ""))
+        if form == "json":
+            print_json({"ok": not error, "what": what, "error": str(error) if error else None})
+        else:
+            click.echo(f"{'FAIL' if error else 'ok  '} {what}" + (f": {error}" if error else ""))
         if error and code is Exit.OK:
             code = error.exit_code
     return code
@@ -237,9 +245,7 @@ def apply() -> None:
 
 
 @cli.command()
-@click.option(
-    "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True
-)
+@FORMAT
 def report(form: str) -> None:
     """Count the humans of each type, and broken records."""
     settings = from_environment()
@@ -249,9 +255,7 @@ def report(form: str) -> None:
     with closing(Server(settings)) as server:
         found = report(server)
     if form == "json":
-        import json  # noqa: PLC0415
-
-        click.echo(json.dumps(found.json()))
+        print_json(found.json())
     else:
         for line in found.lines():
             click.echo(line)
@@ -268,14 +272,36 @@ def judge(ratings: tuple[int, ...]) -> None:
 
 
 @cli.command()
-def config() -> None:
+@FORMAT
+def config(form: str) -> None:
     """Show the settings in force, secrets hidden.
 
     One NAME=value a line. Any librdkafka property is a setting too: sasl.password is
     DOMINATION_KAFKA_SASL_PASSWORD.
     """
-    for name, value in from_environment().shown():
-        click.echo(f"{name}={value}")
+    shown = dict(from_environment().shown())
+    if form == "json":
+        print_json(shown)
+    else:
+        for name, value in shown.items():
+            click.echo(f"{name}={value}")
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    r"""Print what makes a shell complete these commands.
+
+    \b
+    bash  eval "$(domination completion bash)"   in ~/.bashrc
+    zsh   eval "$(domination completion zsh)"    in ~/.zshrc
+    fish  domination completion fish > ~/.config/fish/completions/domination.fish
+    """
+    from click.shell_completion import get_completion_class  # noqa: PLC0415
+
+    found = get_completion_class(shell)
+    assert found, shell  # noqa: S101 - click has all three
+    click.echo(found(cli, {}, "domination", "_DOMINATION_COMPLETE").source())
 
 
 @cli.command()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from domination.wire import Fault
 
 HEADER: Final = "domination.error."
 TRUNCATED: Final = (HEADER + "truncated", b"1")
+REPLAYED: Final = "domination.replayed"
+"""The header of a mark: the letter at this offset of the same partition has been sent back."""
 
 Header = tuple[str, str | bytes | None]
 
@@ -28,6 +30,53 @@ def headers(fault: Fault, at: Coordinates) -> list[Header]:
     """Write the headers that a dead letter has after the original's own."""
     told = {"reason": fault.reason.value, "message": fault.message, **at._asdict()}
     return [(HEADER + name, str(value).encode()) for name, value in told.items()]
+
+
+_NAMES: Final = tuple(HEADER + name for name in ("reason", "message", *Coordinates._fields))
+
+
+class Told(NamedTuple):
+    """What the headers of a dead letter tell."""
+
+    reason: str
+    message: str
+    origin: Coordinates
+    headers: list[Header]
+    """The original's own."""
+    truncated: bool
+
+
+def read(found: Sequence[Header]) -> Told | None:
+    """Read the headers of a dead letter; None where they are not those of one.
+
+    Ours come last: the original may have been a dead letter itself.
+    """
+    rest = list(found)
+    truncated = rest[-1:] == [TRUNCATED]
+    if truncated:
+        rest.pop()
+    ours = dict(rest[-len(_NAMES) :])
+    if tuple(ours) != _NAMES:
+        return None
+    try:
+        reason, message, topic, *numbers = (str(value, "utf-8") for value in ours.values())  # type: ignore[arg-type]  # TypeError
+        origin = Coordinates(topic, *map(int, numbers))
+    except (TypeError, ValueError):
+        return None
+    return Told(reason, message, origin, rest[: -len(_NAMES)], truncated)
+
+
+def original(read: Callable[[], Any]) -> tuple[list[Header], list[Header]]:
+    """Read a record's headers, or else give what says that they are left out.
+
+    Kafka takes any bytes for a header's name, the client only UTF-8; what it then gives when it is
+    asked again is not safe to touch.
+    """
+    try:
+        found = read()
+    except (SystemError, UnicodeDecodeError):  # The first is the second, noticed late.
+        return [], [TRUNCATED]
+    return found or [], []
 
 
 def size(key: bytes | None, value: bytes | None, own: Sequence[Header] = ()) -> int:

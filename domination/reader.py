@@ -31,7 +31,7 @@ BATCH_RECORDS: Final = 3000
 _COMMIT: Final = True
 _ABORT: Final = False
 _FIRST_SECONDS: Final = 5.0
-_CONFIG: Final = {
+CONFIG: Final = {
     "auto.offset.reset": "error",
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
@@ -77,7 +77,7 @@ class Reader:
         changes: Callable[[bool], None],
         log: logging.Logger,
     ) -> None:
-        config = broker.client_config(settings, _CONFIG) | {
+        config = broker.client_config(settings, CONFIG) | {
             "group.id": settings.group,
             "error_cb": self._note,
         }

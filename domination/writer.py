@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 TRANSACTION_SECONDS: Final = 10.0
 """Kafka aborts a transaction that is open for longer."""
 
-_CONFIG: Final = {
+CONFIG: Final = {
     "acks": "all",
     "enable.idempotence": True,
     "transaction.timeout.ms": int(TRANSACTION_SECONDS * 1000),
@@ -130,7 +130,7 @@ class Writer:
         """
         topic = self._settings.dead_letter_topic
         key, value = message.key(), message.value()
-        original, unread = _own_headers(message)
+        original, unread = dead_letter.original(message.headers)
         at = dead_letter.Coordinates(
             message.topic(), message.partition(), message.offset(), message.timestamp()[1]
         )
@@ -167,7 +167,7 @@ class Writer:
             "message.max.bytes": max(self._limits.values()),
             "batch.size": min(*self._limits.values(), broker.DEFAULT_SIZE_LIMIT),
         }
-        config = broker.client_config(self._settings, _CONFIG | sizes) | {
+        config = broker.client_config(self._settings, CONFIG | sizes) | {
             "transactional.id": self._transactional_id,
         }
         with broker.told(self._settings, "reading the settings"):
@@ -221,16 +221,3 @@ class Writer:
                 self._producer.poll(0.1)
             else:
                 return
-
-
-def _own_headers(message: Message) -> tuple[list[dead_letter.Header], list[dead_letter.Header]]:
-    """Give a record's headers, or else what says that they are left out.
-
-    Kafka takes any bytes for a header's name, the client only UTF-8; what it then gives when it is
-    asked again is not safe to touch.
-    """
-    try:
-        headers: Any = message.headers()
-    except (SystemError, UnicodeDecodeError):  # The first is the second, noticed late.
-        return [], [dead_letter.TRUNCATED]
-    return headers or [], []

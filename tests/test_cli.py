@@ -9,6 +9,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import orjson
 import pytest
 
 from domination.cli import main
@@ -57,6 +58,22 @@ def test_config_shows_what_is_in_force_and_no_secret(
     out = capsys.readouterr().out
     assert "DOMINATION_GROUP=mine\n" in out
     assert "DOMINATION_KAFKA_SASL_PASSWORD=********\n" in out
+
+
+def test_what_programs_read_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "--format", "json"]) == 0
+    assert orjson.loads(capsys.readouterr().out)["DOMINATION_GROUP"] == "domination"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_can_complete_the_commands(shell: str) -> None:
+    printed = run(*DOMINATION, "completion", shell)
+    assert printed.returncode == 0, printed.stderr
+    assert "_DOMINATION_COMPLETE" in printed.stdout
+    # What bash asks for after `domination dead-letters re`.
+    asked = {"_DOMINATION_COMPLETE": "bash_complete", "COMP_WORDS": "domination dead-letters re"}
+    told = run(*DOMINATION, environment=asked | {"COMP_CWORD": "2"})
+    assert told.stdout.splitlines() == ["plain,replay"]
 
 
 def test_the_version_names_bytewax_and_librdkafka(capsys: pytest.CaptureFixture[str]) -> None:
@@ -127,6 +144,8 @@ def test_topics_are_made_once_and_left_as_they_are(pipeline: Pipeline) -> None:
     again = run(*DOMINATION, "topics", "--partitions", "7", environment=pipeline.environment)
     assert again.returncode == 0
     assert again.stdout.splitlines()[0] == f"{pipeline.input}: exists, left as it is, 5 partitions"
+    told = run(*CHECK, "--format", "json", environment=pipeline.environment)
+    assert {orjson.loads(line)["ok"] for line in told.stdout.splitlines()} == {True}
     checked = run(*CHECK, environment=pipeline.environment)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert {line[:4] for line in checked.stdout.splitlines()} == {"ok  "}

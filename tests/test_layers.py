@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "domination"
-KAFKA = {"broker", "check", "embedded", "humans", "reader", "session", "watch", "writer"}
+KAFKA = {"broker", "check", "embedded", "humans", "letters", "reader", "session", "watch", "writer"}
 BYTEWAX = {"flow", "kafka", "worker"}
 
 

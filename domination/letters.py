@@ -1,0 +1,217 @@
+"""Dead letters as an operator meets them: those that are open, and sending them back.
+
+A letter that is sent back leaves a mark beside it: a record without key or value, in the letter's
+own partition, whose header says the letter's offset. Both are written in one transaction, so a
+letter is open exactly as long as it has no mark, whatever order letters are chosen in, and the
+topic needs nobody's offsets. Retention deletes a letter before its mark.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from domination import broker, dead_letter, wire
+from domination.errors import DominationError, Exit
+from domination.log import librdkafka
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from confluent_kafka import Message
+
+    from domination.settings import Settings
+
+_BATCH: Final = 500
+_POLL_SECONDS: Final = 1.0
+_CALL_SECONDS: Final = 30.0
+_SILENT_POLLS: Final = 30
+
+
+class Letter(NamedTuple):
+    """A dead letter: where it lies, why it is there, and the record it was."""
+
+    partition: int
+    offset: int
+    reason: str
+    message: str
+    """What is wrong, in words; it never quotes the record."""
+    origin: dead_letter.Coordinates
+    key: bytes | None
+    value: bytes | None
+    headers: list[dead_letter.Header]
+    """The original's own."""
+    truncated: bool
+    """Whether something of the original has been left out; it is whole at its origin."""
+
+
+class Letters:
+    """The dead-letter topic. Whatever Kafka refuses, or its absence, is a `DominationError`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._topic = settings.dead_letter_topic
+        self._admin = broker.Admin(settings)
+        found = self._admin.partitions({self._topic: "READ"})
+        broker.require_topics(found)
+        self._partitions = range(found[self._topic])
+
+    def open(self, reason: str | None = None) -> Iterator[Letter]:
+        """Read the letters that have not been sent back, by partition in order."""
+        for partition in self._partitions:
+            marked = {_marked(message) for message in self._read(partition)}
+            for message in self._read(partition):
+                letter = None if message.offset() in marked else _letter(message)
+                if letter and reason in (None, letter.reason):
+                    yield letter
+
+    def get(self, partition: int, offset: int) -> Letter:
+        """Read one letter, sent back or not; 78 if there is none at this place."""
+        if partition in self._partitions:
+            for message in self._read(partition, offset):
+                if message.offset() == offset and (letter := _letter(message)):
+                    return letter
+                break
+        raise DominationError(
+            Exit.SETTING, f"no dead letter at {partition}:{offset} of {self._topic}"
+        )
+
+    def would_fail(self) -> Callable[[Letter], str | None]:
+        """Give what tells of a letter why it would be a dead letter again, or else None."""
+        limits = self._admin.size_limits([self._settings.output_topic])
+        limit = limits.get(self._settings.output_topic, broker.DEFAULT_SIZE_LIMIT)
+
+        def why(letter: Letter) -> str | None:
+            if letter.truncated:
+                return "truncated"
+            batch = wire.read(wire.Records([letter.value], [letter.key]))
+            if batch.rejects:
+                return batch.rejects[0].fault.reason.value
+            written = wire.write(wire.judge(batch), datetime.now(timezone.utc))
+            too_large = dead_letter.size(letter.key, written.values[0]) > limit
+            return wire.Reason.SHADOW_TOO_LARGE.value if too_large else None
+
+        return why
+
+    def replay(
+        self, reason: str | None = None, limit: int | None = None, *, force: bool = False
+    ) -> Iterator[int]:
+        """Send letters back to their topic, each once; yield how many at a time.
+
+        Those that would fail again stay, unless `force`; those that are truncated stay in any case.
+        Another replay that comes later ends this one with 75, and each letter is still sent once.
+        """
+        broker.require_topics(self._admin.partitions({self._settings.input_topic: "WRITE"}))
+        producer = self._producer()
+        # Only now nobody else can send a letter back: what is open is read after it.
+        with broker.told(self._settings, "starting to send dead letters back"):
+            producer.init_transactions(_CALL_SECONDS)
+        why = self.would_fail()
+        fit = (
+            each
+            for each in self.open(reason)
+            if not each.truncated and (force or why(each) is None)
+        )
+        chosen = islice(fit, limit)
+        while batch := list(islice(chosen, _BATCH)):
+            with broker.told(self._settings, "sending dead letters back"):
+                self._send(producer, batch)
+            yield len(batch)
+
+    def _send(self, producer: Producer, letters: list[Letter]) -> None:
+        failed: list[KafkaError] = []
+
+        def delivered(error: KafkaError | None, _message: Message) -> None:
+            if error:
+                failed.append(error)
+
+        producer.begin_transaction()
+        for letter in letters:
+            origin = letter.origin.topic or self._settings.input_topic
+            producer.produce(
+                origin, letter.value, letter.key, headers=letter.headers, on_delivery=delivered
+            )
+            mark: Any = {dead_letter.REPLAYED: str(letter.offset).encode()}
+            producer.produce(
+                self._topic, partition=letter.partition, headers=mark, on_delivery=delivered
+            )
+            producer.poll(0)
+        producer.flush(_CALL_SECONDS)
+        if failed:
+            producer.abort_transaction(_CALL_SECONDS)
+            raise KafkaException(failed[0])
+        producer.commit_transaction(_CALL_SECONDS)
+
+    def _producer(self) -> Producer:
+        own = {
+            "enable.idempotence": True,
+            "acks": "all",
+            "compression.type": "lz4",
+            # Whatever was small enough for these topics.
+            "message.max.bytes": broker.LARGEST_SIZE_LIMIT,
+        }
+        identity = {"transactional.id": f"{self._settings.id_prefix}dead-letters"}
+        with broker.told(self._settings, "reading the settings"):
+            config = broker.client_config(self._settings, own) | identity
+            return Producer(config, logger=librdkafka)
+
+    def _read(self, partition: int, offset: int | None = None) -> Iterator[Message]:
+        """Read a partition from an offset, or from the first record, to the end it has now."""
+        place = TopicPartition(self._topic, partition)
+        first = self._admin.first_offsets([place])[partition]
+        config = broker.client_config(self._settings, {}) | {
+            # It only gives the client a name: nothing is committed, and nobody joins.
+            "group.id": self._settings.group,
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "isolation.level": "read_committed",
+        }
+        with broker.told(self._settings, f"reading {self._topic}", f"READ on topic {self._topic}"):
+            consumer = Consumer(config, logger=librdkafka)
+            try:
+                start = first if offset is None else max(offset, first)
+                consumer.assign([TopicPartition(self._topic, partition, start)])
+                silent = 0
+                while silent < _SILENT_POLLS:
+                    messages = consumer.consume(_BATCH, _POLL_SECONDS)
+                    silent = 0 if messages else silent + 1
+                    for message in messages:
+                        error = message.error()
+                        if error is None:
+                            yield message
+                        elif error.code() == KafkaError._PARTITION_EOF:
+                            return
+                        else:
+                            raise KafkaException(error)
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "no end of the topic"))
+            finally:
+                consumer.close()
+
+
+def _marked(message: Message) -> int | None:
+    """Give the offset of the letter that a mark stands for, of anything else None."""
+    headers, _ = dead_letter.original(message.headers)
+    offsets = [value for name, value in headers if name == dead_letter.REPLAYED]
+    return int(offsets[-1]) if offsets and offsets[-1] else None
+
+
+def _letter(message: Message) -> Letter | None:
+    """Read a dead letter; None for what is none."""
+    headers, _ = dead_letter.original(message.headers)
+    found = dead_letter.read(headers)
+    if found is None:
+        return None
+    return Letter(
+        message.partition() or 0,
+        message.offset() or 0,
+        found.reason,
+        found.message,
+        found.origin,
+        message.key(),
+        message.value(),
+        found.headers,
+        found.truncated,
+    )

@@ -1,0 +1,189 @@
+"""Dead letters are listed, shown and sent back on a real Kafka, each once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+from confluent_kafka import Producer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domination import dead_letter, wire
+from domination.errors import DominationError, Exit
+from domination.letters import Letters
+from domination.settings import from_environment
+from pipeline import DOMINATION, eventually, run
+from records import BAD
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline import Pipeline
+
+FAULT = wire.Fault(wire.Reason.RATING_OUT_OF_RANGE, "an older version's verdict")
+NOT_JSON = wire.Fault(wire.Reason.NOT_JSON, "not one JSON value")
+HEADERS: list[dead_letter.Header] = [("trace", b"\x00"), ("trace", None)]
+
+
+def lay(
+    pipeline: Pipeline,
+    values: Sequence[bytes],
+    fault: wire.Fault = FAULT,
+    more: Sequence[dead_letter.Header] = (),
+) -> None:
+    """Lay dead letters, as a worker does, of records that were at the offsets from 0 on."""
+    producer = Producer({"bootstrap.servers": pipeline.bootstrap_servers})
+    for offset, value in enumerate(values):
+        at = dead_letter.Coordinates(pipeline.input, 0, offset, 1_700_000_000_000)
+        told = [*HEADERS, *dead_letter.headers(fault, at), *more]
+        producer.produce(pipeline.dead, value, b"key-%d" % offset, headers=told)
+    assert producer.flush(30) == 0
+
+
+def good(count: int) -> list[bytes]:
+    return [b'{"rating":%d,"unique_id":"human %d"}' % (number, number) for number in range(count)]
+
+
+def command(pipeline: Pipeline, *arguments: str, code: int = 0) -> str:
+    ended = run(*DOMINATION, "dead-letters", *arguments, environment=pipeline.environment)
+    assert ended.returncode == code, ended.stderr
+    return ended.stdout if code == 0 else ended.stderr
+
+
+def listed(pipeline: Pipeline, *arguments: str) -> list[dict[str, Any]]:
+    found = command(pipeline, "list", "--limit", "9999", "--format", "json", *arguments)
+    return [orjson.loads(line) for line in found.splitlines()]
+
+
+def sent_back(pipeline: Pipeline) -> list[bytes | None]:
+    return sorted((each.value() for each in pipeline.read(pipeline.input).records), key=str)
+
+
+def test_what_a_worker_laid_aside_is_listed_by_reason_and_shown_whole(pipeline: Pipeline) -> None:
+    pipeline.create(partitions=1)
+    bad = {value: reason for value, reason in BAD.items() if len(value or b"") < 10_000}
+    pipeline.send((value, b"\xffkey") for value in bad)
+    worker = pipeline.worker()
+    pipeline.drained()
+    assert worker.stop() == 0
+    letters = listed(pipeline)
+    by_offset = {letter["origin"]["offset"]: letter for letter in letters}
+    assert [by_offset[n]["reason"] for n in range(len(bad))] == list(bad.values())
+    assert {letter["origin"]["topic"] for letter in letters} == {pipeline.input}
+    (missing,) = listed(pipeline, "--reason", "unique_id_missing")
+    place = f"{missing['partition']}:{missing['offset']}"
+    shown = orjson.loads(command(pipeline, "show", place, "--format", "json"))
+    assert (shown["key"], shown["value"]) == ("\\xffkey", '{"rating":3}')
+    table = command(pipeline, "list", "--limit", "0").splitlines()
+    assert table[-1].split() == [str(len(bad)), "open"]
+    assert ["2", "rating_out_of_range"] in [line.split() for line in table]
+
+
+def test_letters_go_back_as_they_were_each_once(pipeline: Pipeline) -> None:
+    pipeline.create()
+    lay(pipeline, good(1200))
+    assert "1,200 to send back" in command(pipeline, "replay")
+    assert sent_back(pipeline) == []
+    assert "7 sent back" in command(pipeline, "replay", "--limit", "7", "--yes")
+    assert "1,193 sent back" in command(pipeline, "replay", "--yes")
+    assert "0 sent back" in command(pipeline, "replay", "--yes")
+    assert sent_back(pipeline) == sorted(good(1200), key=str)
+    records = pipeline.read(pipeline.input).records
+    assert {each.key() for each in records} == {b"key-%d" % number for number in range(1200)}
+    assert all(each.headers() == HEADERS for each in records)
+    assert listed(pipeline) == []
+    worker = pipeline.worker()
+    # Not until all is committed: nobody commits the mark of a transaction that ends a topic.
+    eventually(lambda: len(pipeline.read(pipeline.output).records) == 1200)
+    assert worker.stop() == 0
+
+
+def test_reasons_are_sent_back_in_any_order(pipeline: Pipeline) -> None:
+    pipeline.create()
+    one, other = good(20)[:10], good(20)[10:]
+    for first, second in zip(one, other, strict=True):
+        lay(pipeline, [first], NOT_JSON)
+        lay(pipeline, [second])
+    assert "10 sent back" in command(pipeline, "replay", "--reason", "rating_out_of_range", "--yes")
+    assert sent_back(pipeline) == sorted(other, key=str)
+    assert {letter["reason"] for letter in listed(pipeline)} == {"not_json"}
+    assert "10 sent back" in command(pipeline, "replay", "--yes")
+    assert sent_back(pipeline) == sorted(good(20), key=str)
+
+
+def test_what_would_fail_again_or_is_not_whole_stays(pipeline: Pipeline) -> None:
+    pipeline.create(output={"max.message.bytes": "2000"})
+    large = b'{"rating":3,"unique_id":"%b"}' % (b"x" * 3000)
+    lay(pipeline, [b"{", large], NOT_JSON)
+    lay(pipeline, [b""], more=[dead_letter.TRUNCATED])
+    told = command(pipeline, "replay", "--yes")
+    assert "1 would be not_json again: left" in told
+    assert "1 would be shadow_too_large again: left" in told
+    assert "1 are not whole: left" in told
+    assert "0 sent back" in told
+    assert sent_back(pipeline) == []
+    assert "2 sent back" in command(pipeline, "replay", "--force", "--yes")
+    assert sent_back(pipeline) == sorted([b"{", large], key=str)
+
+
+def test_of_two_replays_the_later_ends_the_other_and_each_letter_goes_once(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.create()
+    lay(pipeline, good(1200))
+    settings = from_environment(pipeline.environment)
+    first, second = Letters(settings).replay(), Letters(settings).replay()
+    sent = next(first)
+    assert sent > 0
+    assert sum(second) == 1200 - sent
+    with pytest.raises(DominationError) as ended:
+        next(first)
+    assert ended.value.exit_code is Exit.TEMPORARY
+    assert sent_back(pipeline) == sorted(good(1200), key=str)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("show", "12"), 2, "PARTITION:OFFSET"),
+        (("show", "0:12"), 78, "no dead letter at 0:12"),
+        (("show", "99:0"), 78, "no dead letter at 99:0"),
+        (("list", "--reason", "no_such"), 2, "no_such"),
+    ],
+)
+def test_a_wrong_argument_is_one_line(
+    pipeline: Pipeline, arguments: tuple[str, ...], code: int, says: str
+) -> None:
+    pipeline.create()
+    assert says in command(pipeline, *arguments, code=code).splitlines()[-1]
+
+
+def test_a_missing_topic_is_one_line(pipeline: Pipeline) -> None:
+    assert "domination topics" in command(pipeline, "list", code=78)
+
+
+@given(
+    own=st.lists(st.tuples(st.text(), st.none() | st.binary())),
+    message=st.text(),
+    offset=st.integers(0),
+    depth=st.integers(1, 3),
+    truncated=st.booleans(),
+)
+def test_headers_are_read_as_they_were_written(
+    own: list[dead_letter.Header], message: str, offset: int, depth: int, truncated: bool
+) -> None:
+    fault = wire.Fault(wire.Reason.NOT_JSON, message)
+    at = dead_letter.Coordinates("topic", 1, offset, -1)
+    before = own
+    for _ in range(depth):  # A dead letter's dead letter.
+        before, found = [*before, *dead_letter.headers(fault, at)], before
+    written = [*before, dead_letter.TRUNCATED] if truncated else before
+    told = dead_letter.read(written)
+    assert told == dead_letter.Told("not_json", message, at, found, truncated)
+
+
+@given(st.lists(st.tuples(st.text(), st.none() | st.binary())))
+def test_other_headers_are_those_of_no_letter(found: list[dead_letter.Header]) -> None:
+    assert dead_letter.read(found) is None
