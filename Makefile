@@ -4,10 +4,10 @@ PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.10; do \
     $$python -c '$(FITS)' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help install run test chaos soak rivals fuzz linter audit build lock clean
+.PHONY: help install run test chaos soak rivals bench bench-latency bench-scale bench-clickhouse bench-stages fuzz docs linter audit build lock clean
 
 help: ## Show this help
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
 install: .venv/.done ## Make .venv with the locked dependencies and this package
 
@@ -43,6 +43,43 @@ rivals: install $(RIVALS) ## Hold others beside ours, under the same faults: mak
 	.rivals/$*/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
+STREAMS := .rivals/streams/.done
+BENCH := PYTHONPATH=tests $(BIN)/python benchmarks
+bench: RECORDS ?= 1000000
+bench: ROUNDS ?= 3
+bench: .venv/.bench $(RIVALS) $(STREAMS) .rivals/limit/.done ## Hold our speed beside others': make bench RECORDS=1000000 ROUNDS=3
+	$(BENCH)/bench.py --records $(RECORDS) --rounds $(ROUNDS)
+	$(BENCH)/plot.py
+
+bench-latency: .venv/.bench $(STREAMS) ## Hold our latency beside Kafka Streams'
+	$(BENCH)/latency.py
+	$(BENCH)/plot.py
+
+bench-scale: .venv/.bench ## Measure more workers, partitions, records, bytes, bad input
+	$(BENCH)/scale.py
+	$(BENCH)/plot.py
+
+bench-clickhouse: install ## Measure ClickHouse's side: rows a second, and how fresh they are
+	$(BENCH)/rows.py
+
+bench-stages: install ## Measure what a record costs, stage by stage
+	$(BENCH)/stages.py
+
+.venv/.bench: .venv/.done requirements-bench.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
+	@touch $@
+
+$(STREAMS): benchmarks/contestants/pom.xml benchmarks/contestants/Shadows.java
+	-mvn -q -B -f $< dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/$(@D) && \
+	    javac -cp "$(@D)/*" -d $(@D)/classes benchmarks/contestants/Shadows.java && touch $@
+
+# With the librdkafka that confluent-kafka's wheel brings, wherever that is.
+LIBRDKAFKA = $(abspath $(wildcard .venv/lib/python3.*/site-packages/confluent_kafka.libs/librdkafka*))
+.rivals/limit/.done: benchmarks/contestants/limit.c .venv/.done
+	@mkdir -p $(@D)
+	-cc -O2 -o $(@D)/limit $< $(LIBRDKAFKA) -Wl,-rpath,$(dir $(LIBRDKAFKA)) \
+	    -Wl,--allow-shlib-undefined && touch $@
+
 fuzz: SECONDS ?= 60
 fuzz: .venv/.fuzz ## Search for input that breaks the wire: make fuzz SECONDS=60
 	$(BIN)/python tests/fuzz_wire.py -max_total_time=$(SECONDS)
@@ -51,13 +88,16 @@ fuzz: .venv/.fuzz ## Search for input that breaks the wire: make fuzz SECONDS=60
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
 	@touch $@
 
+docs: install ## Write docs/cli.md from the commands
+	$(BIN)/python docs/cli.py
+
 linter: install ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 audit: install ## Look for known vulnerabilities in the locked dependencies; needs the network
-	$(BIN)/python .ci/audit.py requirements.lock requirements-dev.lock requirements-fuzz.lock
+	$(BIN)/python .ci/audit.py requirements.lock requirements-dev.lock requirements-fuzz.lock requirements-bench.lock
 
 build: install ## Build the wheel and the source distribution into dist/
 	$(BIN)/hatchling build
@@ -69,6 +109,7 @@ lock: ## Lock the newest dependencies again (needs uv): of the image, of make in
 	$(COMPILE) --upgrade --constraint requirements.lock --group dev --extra demo pyproject.toml \
 	    -o requirements-dev.lock
 	$(COMPILE) --upgrade --group fuzz -o requirements-fuzz.lock
+	$(COMPILE) --upgrade --constraint requirements-dev.lock --group bench -o requirements-bench.lock
 
 clean: ## Remove what the other targets made
 	rm -rf .venv dist .kafka .rivals .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz

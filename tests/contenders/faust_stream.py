@@ -6,6 +6,7 @@ shadow goes to the partition of the same number. So it is sent there.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import faust
@@ -15,7 +16,7 @@ import job
 app = faust.App(
     job.GROUP,
     broker=f"kafka://{job.BROKERS}",
-    processing_guarantee="exactly_once",
+    processing_guarantee=os.environ.get("FAUST_GUARANTEE", "exactly_once"),
     broker_commit_interval=job.COMMIT_SECONDS,
     broker_session_timeout=job.SESSION_SECONDS,
     broker_heartbeat_interval=job.SESSION_SECONDS / 4,

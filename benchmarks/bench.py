@@ -1,0 +1,195 @@
+"""Throughput: ours and others, side by side on one broker, in alternating order.
+
+`make bench` runs it. Each contestant works on the same topic of ratings, and everything that it
+wrote is read and validated. Prints a table; writes `benchmarks/results/throughput.json`, from which
+`plot.py` draws.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import click
+import orjson
+
+from arena import Arena, Load, Run
+from contestants import CONTESTANTS, HALVES, OURS, Contestant
+from kafka_server import POM, KafkaServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+RESULTS: Final = Path(__file__).parent / "results"
+
+
+class Row(NamedTuple):
+    """A line of the table: medians over the rounds, and how far they spread."""
+
+    rate: float
+    slowest: float
+    fastest: float
+    later_rate: float
+    cpu: float
+    memory: float
+    start: float
+    times: float
+    """How many times faster ours is, in the median of the rounds."""
+    later_times: float
+    records: int
+
+
+def machine() -> dict[str, Any]:
+    """Say what all this runs on."""
+    info = Path("/proc/cpuinfo").read_text()
+    models = [line.partition(": ")[2] for line in info.splitlines() if "model name" in line]
+    version = POM.read_text().partition("<version>4")[2].partition("<")[0]
+    return {
+        "processor": models[0] if models else platform.machine(),
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "kafka": f"4{version}",
+    }
+
+
+def fill(contestant: Contestant, load: Load, directory: Path) -> list[str]:
+    """Give a contestant's command for a load; what it keeps goes into a directory of its own."""
+    kept = tempfile.mkdtemp(dir=directory)
+    values = {"directory": kept, "records": len(load.types), "partitions": load.partitions}
+    if contestant.prepare:
+        subprocess.run([each.format(**values) for each in contestant.prepare], check=True)
+    return [each.format(**values) for each in contestant.command]
+
+
+def half(arena: Arena, contestant: Contestant, load: Load, directory: Path) -> Run:
+    """Run one that measures itself."""
+    environment = arena.environment(load)
+    process = arena.start(fill(contestant, load, directory), environment)
+    assert process.wait(300) == 0, contestant.name
+    told = orjson.loads(arena.log(environment))
+    rate = told["records"] / told["seconds"]
+    return Run(told["records"], rate, rate, 0.0, 0.0, 0.0)
+
+
+def rounds(
+    count: int, contestants: Sequence[Contestant], measure: Callable[[Contestant], Run]
+) -> dict[str, list[Run]]:
+    """Measure everyone so many times, every other round in the opposite order."""
+    runs: dict[str, list[Run]] = defaultdict(list)
+    for number in range(count):
+        for each in contestants if number % 2 == 0 else contestants[::-1]:
+            if not each.missing:
+                runs[each.name].append(measure(each))
+                told = f"{each.name}: {runs[each.name][-1].rate:,.0f}/s"
+                click.echo(f"round {number + 1}: {told}", err=True)
+    return runs
+
+
+def row(runs: Sequence[Run], ours: Sequence[Run]) -> Row:
+    """Sum a contestant's runs up."""
+    pairs = list(zip(ours, runs, strict=False))
+    return Row(
+        rate=statistics.median(run.rate for run in runs),
+        slowest=min(run.rate for run in runs),
+        fastest=max(run.rate for run in runs),
+        later_rate=statistics.median(run.later_rate for run in runs),
+        cpu=statistics.median(run.cpu for run in runs),
+        memory=max(run.memory for run in runs),
+        start=statistics.median(run.start for run in runs),
+        times=statistics.median([mine.rate / run.rate for mine, run in pairs] or [0.0]),
+        later_times=statistics.median(
+            [mine.later_rate / run.later_rate for mine, run in pairs] or [0.0]
+        ),
+        records=min(run.records for run in runs),
+    )
+
+
+_HEAD: Final = (
+    *("", "version", "guarantee", "records/s", "lowest, highest", "second half"),
+    *("ours is so many times faster (second half)", "CPU µs a record", "MB", "first record after"),
+)
+
+
+def table(contestants: Sequence[Contestant], rows: Mapping[str, Row]) -> str:
+    """Write the rows in Markdown."""
+    lines = [_HEAD, ["---"] * len(_HEAD)]
+    for each in contestants:
+        found = rows.get(each.name)
+        if found is None:
+            cells = [f"not run: {each.missing}", *[""] * 6]
+        else:
+            cells = [
+                f"{found.rate:,.0f}",
+                f"{found.slowest:,.0f}, {found.fastest:,.0f}",
+                f"{found.later_rate:,.0f}",
+                f"{found.times:.2f} ({found.later_times:.2f})",
+                *((f"{found.cpu:.2f}", f"{found.memory:.0f}") if found.cpu else ("", "")),
+                f"{found.start:.1f} s" if found.start else "",
+            ]
+        lines.append([each.name, each.version, each.guarantee, *cells])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+@click.command()
+@click.option("--records", default=1_000_000, show_default=True)
+@click.option("--partitions", default=3, show_default=True)
+@click.option("--rounds", "count", default=3, show_default=True)
+@click.option("--seconds", default=30.0, show_default=True, help="The longest run.")
+@click.option("--only", multiple=True, help="A contestant's name; may be given again.")
+def main(records: int, partitions: int, count: int, seconds: float, only: tuple[str, ...]) -> None:
+    """Measure throughput."""
+    wanted = [each for each in (*CONTESTANTS, *HALVES) if not only or each.name in only]
+    with tempfile.TemporaryDirectory() as temporary:
+        directory = Path(temporary)
+        kafka = KafkaServer(directory)
+        kafka.start()
+        try:
+            arena = Arena(kafka.bootstrap_servers, directory)
+            load = arena.load(records, partitions)
+
+            def measure(contestant: Contestant) -> Run:
+                if contestant in HALVES:
+                    return half(arena, contestant, load, directory)
+                command = fill(contestant, load, directory)
+                return arena.run([command], load, seconds, contestant.environment)
+
+            runs = rounds(count, wanted, measure)
+        finally:
+            kafka.kill()
+    rows = {name: row(each, runs[OURS.name]) for name, each in runs.items()}
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "throughput.json").write_bytes(
+        orjson.dumps(
+            {
+                "machine": machine(),
+                "command": f"python benchmarks/bench.py {' '.join(sys.argv[1:])}".strip(),
+                "records": records,
+                "partitions": partitions,
+                "rounds": count,
+                "contestants": {
+                    each.name: {
+                        "version": each.version,
+                        "guarantee": each.guarantee,
+                        "missing": each.missing,
+                        "median": rows[each.name]._asdict() if each.name in rows else None,
+                        "runs": [run._asdict() for run in runs[each.name]],
+                    }
+                    for each in wanted
+                },
+            },
+            option=orjson.OPT_INDENT_2,
+        )
+    )
+    click.echo(table(wanted, rows))
+
+
+if __name__ == "__main__":
+    main()

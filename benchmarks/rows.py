@@ -1,0 +1,182 @@
+"""ClickHouse: rows a second out of the topic, and seconds from a rating to its row, by settings.
+
+`make bench-clickhouse` runs it, with the embedded ClickHouse of the demo. Writes
+`benchmarks/results/clickhouse.json`.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import click
+import orjson
+from confluent_kafka import Producer
+
+from arena import Arena, Load, end
+from bench import RESULTS, machine
+from clickhouse_core import ClickHouseCore
+from domination import schema, wire
+from domination.humans import human_ratings
+from domination.settings import from_environment
+from kafka_server import KafkaServer
+
+WORKER: Final = [sys.executable, "-m", "domination", "worker"]
+_AS_IT_COMES: Final = "kafka_flush_interval_ms = 1000"
+CASES: Final = (
+    _AS_IT_COMES,
+    "kafka_flush_interval_ms = 100",
+    "kafka_flush_interval_ms = 500",
+    "kafka_flush_interval_ms = 7500",
+    f"{_AS_IT_COMES}, kafka_num_consumers = 3",
+    f"{_AS_IT_COMES}, kafka_num_consumers = 3, kafka_thread_per_consumer = 1",
+    f"{_AS_IT_COMES}, kafka_max_block_size = 65536",
+    f"{_AS_IT_COMES}, kafka_max_block_size = 1048576, kafka_poll_max_batch_size = 1048576",
+    f"{_AS_IT_COMES}, kafka_poll_timeout_ms = 50",
+)
+_PARTITIONS: Final = 3
+_BATCH: Final = 5_000
+_RATE: Final = 1_000
+_LONGEST_SECONDS: Final = 120
+
+
+class Found(NamedTuple):
+    """What one setting gives."""
+
+    settings: str
+    rows: float
+    """Rows a second, from the first ones visible to the last."""
+    seconds: float
+    """Until all were visible, from the making of the tables on."""
+    fresh: dict[str, float]
+    """Seconds from a rating to its row at 1,000 ratings a second, by percentile."""
+
+
+def fill(arena: Arena, count: int) -> str:
+    """Fill a topic with shadows."""
+    topic = arena.topic("shadows", _PARTITIONS)
+    own = {"compression.type": "lz4", "linger.ms": 50, "queue.buffering.max.messages": 1_000_000}
+    producer = Producer({"bootstrap.servers": arena.bootstrap_servers} | own)
+    humans = human_ratings(1)
+    for _ in range(count // _BATCH):
+        batch = [next(humans) for _ in range(_BATCH)]
+        columns = list(zip(*batch, strict=True))
+        ratings = wire.Ratings(columns[0], columns[1], [None] * _BATCH)
+        written = wire.write(wire.judge(ratings), datetime.now(timezone.utc))
+        left = [{"value": value} for value in written.values]
+        while left:
+            producer.produce_batch(topic, left)
+            left = [each for each in left if each.pop("_error", None)]
+            producer.poll(0.05 if left else 0)
+    assert producer.flush(120) == 0
+    return topic
+
+
+def tables(core: ClickHouseCore, environment: dict[str, str], settings: str) -> None:
+    """Make the tables of schema/, the stream with other settings."""
+    for _, sql in schema.statements(from_environment(environment)):
+        core.execute(sql.replace(_AS_IT_COMES, settings))
+
+
+def throughput(core: ClickHouseCore, environment: dict[str, str], case: str, count: int) -> Any:
+    """Give rows a second and the seconds until all were there."""
+    started = time.perf_counter()
+    tables(core, environment, case)
+    first, seen = 0.0, 0
+    while True:
+        ((rows,),) = core.execute("SELECT count() FROM shadow")
+        now = time.perf_counter()
+        assert now - started < _LONGEST_SECONDS, f"{rows} of {count} rows in time"
+        if rows and not seen:
+            first, seen = now, rows
+        if rows >= count:
+            return (rows - seen) / (now - first) if now > first else 0.0, now - started
+        time.sleep(0.02)
+
+
+def freshness(
+    core: ClickHouseCore, environment: dict[str, str], seconds: float
+) -> dict[str, float]:
+    """Send ratings at a rate while a worker runs; give when their rows could be seen."""
+    producer = Producer(
+        {"bootstrap.servers": environment["DOMINATION_KAFKA_BOOTSTRAP_SERVERS"], "linger.ms": 0}
+    )
+    sent: list[float] = []
+    delays: list[float] = []
+    seen, started = 0, time.perf_counter()
+    deadline = started + seconds + 60
+    while seen < int(seconds * _RATE):
+        now = time.perf_counter()
+        assert now < deadline, f"{seen} rows of {len(sent)} ratings"
+        due = min(int((now - started) * _RATE), int(seconds * _RATE))
+        for number in range(len(sent), due):
+            value = b'{"rating":%d,"unique_id":"%012d"}' % (number % 101, number)
+            producer.produce(environment["DOMINATION_INPUT_TOPIC"], value)
+            sent.append(time.perf_counter())
+        producer.poll(0)
+        ((rows,),) = core.execute("SELECT count() FROM shadow")
+        now = time.perf_counter()
+        # Partitions come nearly in step: the rows that are there are those of the first ratings.
+        delays += [now - sent[number] for number in range(seen, rows)]
+        seen = max(seen, rows)
+        time.sleep(0.01)
+    late = sorted(delays[len(delays) // 4 :])  # The start is not what is asked.
+    return {
+        name: late[int(share * (len(late) - 1))]
+        for name, share in (("p50", 0.5), ("p99", 0.99), ("max", 1.0))
+    }
+
+
+@click.command()
+@click.option("--records", default=2_000_000, show_default=True)
+@click.option("--seconds", default=15.0, show_default=True, help="Of each freshness.")
+def main(records: int, seconds: float) -> None:
+    """Measure ClickHouse's side."""
+    found: list[Found] = []
+    with tempfile.TemporaryDirectory() as temporary:
+        kafka = KafkaServer(Path(temporary))
+        kafka.start()
+        try:
+            arena = Arena(kafka.bootstrap_servers, Path(temporary))
+            topic = fill(arena, records)
+            for number, case in enumerate(CASES):
+                environment = arena.environment(Load(arena.topic("ratings", 3), 3, {}, 0))
+                environment["DOMINATION_CLICKHOUSE_GROUP"] = f"rows-{number}"
+                core = ClickHouseCore(Path(tempfile.mkdtemp(dir=temporary)))
+                core.start()
+                full = environment | {"DOMINATION_OUTPUT_TOPIC": topic}
+                rate, whole = throughput(core, full, case, records)
+                core.kill()
+                core = ClickHouseCore(Path(tempfile.mkdtemp(dir=temporary)))
+                core.start()
+                tables(core, environment, case)
+                worker = arena.start(WORKER, environment)
+                try:
+                    fresh = freshness(core, environment, seconds)
+                finally:
+                    end(worker)
+                    core.kill()
+                found.append(Found(case, rate, whole, fresh))
+                told = ", ".join(f"{name} {value:.2f} s" for name, value in fresh.items())
+                click.echo(f"{case:<88}{rate:>12,.0f} rows/s, all after {whole:.1f} s; {told}")
+        finally:
+            kafka.kill()
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "clickhouse.json").write_bytes(
+        orjson.dumps(
+            {
+                "machine": machine(),
+                "records": records,
+                "cases": [each._asdict() for each in found],
+            },
+            option=orjson.OPT_INDENT_2,
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""The benchmarks measure what they say, and find what a contestant did wrong."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+import pytest
+from confluent_kafka import Producer
+
+from arena import Arena, Run
+from bench import row, table
+from contestants import OURS
+from domination import wire
+from domination.shadow import ShadowType
+from pipeline import WORKER
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_run_is_measured_and_every_record_of_it_validated(
+    bootstrap_servers: str, tmp_path: Path
+) -> None:
+    arena = Arena(bootstrap_servers, tmp_path)
+    load = arena.load(3_000, partitions=2, bad=0.1)
+    assert 100 < load.bad < 600
+    run = arena.run([list(WORKER)], load, 60, {})
+    assert run.records == load.records == 3_000
+    assert run.rate > 0
+    assert run.cpu > 0
+    assert run.memory > 10
+    assert 0 < run.start < 60
+
+
+@pytest.mark.parametrize("wrong", ["twice", "misjudged", "invented"])
+def test_a_wrong_record_is_found(bootstrap_servers: str, tmp_path: Path, wrong: str) -> None:
+    arena = Arena(bootstrap_servers, tmp_path)
+    load = arena.load(3, partitions=1)
+    environment = arena.environment(load)
+    humans = list(load.types.items())
+    if wrong == "twice":
+        humans.append(humans[0])
+    elif wrong == "misjudged":
+        humans[0] = humans[0][0], (humans[0][1] + 1) % 4
+    else:
+        humans[0] = "nobody", humans[0][1]
+    types = [ShadowType(number) for _, number in humans]
+    shadows = wire.Shadows(types, [human for human, _ in humans], [None] * len(humans))
+    producer = Producer({"bootstrap.servers": bootstrap_servers})
+    for value in wire.write(shadows, datetime.now(timezone.utc)).values:
+        producer.produce(environment["DOMINATION_OUTPUT_TOPIC"], value)
+    assert producer.flush(30) == 0
+    with pytest.raises(AssertionError, match="twice or misjudged"):
+        arena.validated(environment, load)
+
+
+def test_the_table_has_medians_and_names_who_could_not_run() -> None:
+    runs = [Run(10, rate, 2 * rate, 1.0, 3.0, 50.0) for rate in (100.0, 300.0, 200.0)]
+    slow = [run._replace(rate=run.rate / 4) for run in runs]
+    other = OURS._replace(name="Other", version="1")
+    absent = OURS._replace(name="Absent", missing="no compiler")
+    told = table([OURS, other, absent], {OURS.name: row(runs, runs), "Other": row(slow, runs)})
+    assert "| 200 | 100, 300 | 400 | 1.00 (1.00) | 3.00 | 50 | 1.0 s |" in told
+    assert "| Other | 1 | exactly once | 50 | 25, 75 | 400 | 4.00 (1.00) |" in told
+    assert "not run: no compiler" in told
