@@ -7,11 +7,14 @@ worker, since a transaction holds both what was written and how far was read.
 from __future__ import annotations
 
 import gc
+import threading
 from typing import TYPE_CHECKING
 
 from bytewax.inputs import DynamicSource, StatelessSourcePartition
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 
+from domination.http import Http
+from domination.metrics import Metrics
 from domination.session import Session
 from domination.wire import Records, Written
 
@@ -29,12 +32,21 @@ class Ends:
         gc.set_threshold(100_000, 50, 50)
         self._settings = settings
         self._sessions: dict[int, Session] = {}
+        self._metrics = Metrics(settings)
+        self._http: Http | None = None
+        self._lock = threading.Lock()
         self.lifecycle = lifecycle
 
     def session(self, worker_index: int) -> Session:
         """Give the session of a worker of this process; each worker runs on a thread of its own."""
         if worker_index not in self._sessions:
-            self._sessions[worker_index] = Session(self._settings, self.lifecycle, worker_index)
+            with self._lock:
+                # Not before: whoever only looks at the dataflow does not listen.
+                if self._settings.http and not self._http:
+                    self._http = Http(self._settings, self.lifecycle, self._metrics, self._sessions)
+                self._sessions[worker_index] = Session(
+                    self._settings, self.lifecycle, worker_index, self._metrics.worker()
+                )
         return self._sessions[worker_index]
 
     def close(self, worker_index: int) -> None:

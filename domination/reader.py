@@ -86,6 +86,8 @@ class Reader:
         self._log = log
         self._failures: list[Exception] = []
         self._granted: set[int] = set()
+        self.member = False
+        """Whether the group has told what this member reads, be it nothing."""
         self._topic = settings.input_topic
         self._static = config.get("group.protocol", "classic") == "classic"
         # The consumer protocol refuses a static member's name until the session of its last life
@@ -142,6 +144,16 @@ class Reader:
         positions = [TopicPartition(self._topic, *item) for item in offsets.items()]
         return positions, self._consumer.consumer_group_metadata()
 
+    def behind(self) -> dict[int, int]:
+        """Count the records of each partition that are not read yet, as of the last fetch."""
+        granted = [TopicPartition(self._topic, number) for number in self._granted]
+        lag = {}
+        for place in self._consumer.position(granted):
+            _, end = self._consumer.get_watermark_offsets(place, cached=True)
+            if place.offset >= 0 and end >= 0:
+                lag[place.partition] = max(0, end - place.offset)
+        return lag
+
     def answers(self, timeout: float) -> bool:
         """Ask the broker for a sign of life."""
         try:
@@ -193,6 +205,7 @@ class Reader:
             # The whole of it: of what was granted before there may have been no revocation.
             self._granted = granted
             consumer.assign([])
+        self.member = True
         self._tell("assigned", partitions)
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -202,6 +215,7 @@ class Reader:
 
     def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._guard(_ABORT)
+        self.member = False
         self._give_up(consumer, partitions)
         self._tell("lost", partitions)
 

@@ -6,6 +6,7 @@ The numbers in the comments are those of the rules in `transaction.py`.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message
@@ -15,6 +16,7 @@ from domination.errors import DominationError, Exit
 from domination.identity import Identity
 from domination.log import worker_logger
 from domination.meter import Meter
+from domination.metrics import SAMPLED
 from domination.patience import Patience
 from domination.reader import BATCH_RECORDS, EvictedError, Reader
 from domination.transaction import Failure, Step, Transaction
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from domination.lifecycle import Lifecycle
+    from domination.metrics import WorkerMetrics
     from domination.settings import Settings
     from domination.wire import Written
 
@@ -38,6 +41,7 @@ _LAST_CALL_SECONDS: Final = 1.0
 _LEAVE_SECONDS: Final = 2.0
 """A heartbeat's interval and some: a member that is still joining has to wait for the others."""
 _STUCK_SECONDS: Final = 30.0
+_LAG_SECONDS: Final = 1.0
 _EVICTIONS: Final = 2
 _EVICTIONS_SECONDS: Final = 60.0
 
@@ -57,7 +61,13 @@ class Session:
     `DominationError`; after it the session is of no more use than to be closed.
     """
 
-    def __init__(self, settings: Settings, lifecycle: Lifecycle, worker_index: int) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        lifecycle: Lifecycle,
+        worker_index: int,
+        metrics: WorkerMetrics,
+    ) -> None:
         self._settings = settings
         self._lifecycle = lifecycle
         self._rule = Transaction(settings.commit_interval_seconds, TRANSACTION_SECONDS)
@@ -69,6 +79,10 @@ class Session:
         self._reader = self._make_reader()
         self._evicted: list[float] = []
         self._meter = Meter(self._log)
+        self._metrics = metrics
+        self._lag_due = 0.0
+        self.turned = time.monotonic()
+        """When the worker last came by, to see that it still does."""
         self._waiting_since: float | None = None
         self._joined = False
         self._closed = False
@@ -79,6 +93,7 @@ class Session:
         None is the end: the worker has been asked to stop and nothing is in flight, or its sink
         has failed.
         """
+        self.turned = time.monotonic()
         if self._closed or self._drained():
             return None
         if not self._joined:
@@ -89,6 +104,15 @@ class Session:
         except EvictedError as error:
             self._rejoin(error)
             return []
+
+    @property
+    def unready(self) -> str | None:
+        """Say why it does no work yet, or none at the moment; asked from another thread."""
+        if not self._joined:
+            return "has not heard from the broker"
+        if not self._reader.member:
+            return "is no member of the group yet"
+        return "is repairing its transaction" if self._rule.repairing else None
 
     def write(self, written: Written) -> None:
         """Hand a batch's shadows and dead letters to the open transaction (rule 2)."""
@@ -202,15 +226,20 @@ class Session:
         elif step is Step.ABORT:
             if self._attempt("aborting", self._writer.abort):
                 self._rule.aborted()
+                self._metrics.ended("aborted")
         elif step is Step.RENEW:
             if self._attempt("starting transactions", self._writer.renew):
                 self._rule.renewed()
+                self._metrics.ended("unknown")
         elif step is Step.REWIND:
             self._rewind()
 
     def _poll(self) -> list[Records]:
         messages = self._reader.poll(0 if self._rule.open else _IDLE_SECONDS)
         self._meter.report()
+        if (now := time.monotonic()) >= self._lag_due:
+            self._lag_due = now + _LAG_SECONDS
+            self._metrics.behind(self._reader.behind())
         if self._rule.repairing:
             return []  # The assignment has changed; all this is read again (rule 5).
         if not messages:
@@ -226,6 +255,7 @@ class Session:
             except KafkaException as exception:
                 self._failed("opening a transaction", exception.args[0])
                 return []
+            self._metrics.began()
         # A partition's records come in order, so its last one stays in the dictionary.
         last: dict[Any, Any] = dict(
             zip(map(Message.partition, messages), map(Message.offset, messages), strict=True)
@@ -235,6 +265,7 @@ class Session:
         if len(messages) < BATCH_RECORDS:
             self._rule.drain()
         self._patience.heard()
+        self._metrics.read(len(messages), [each.timestamp()[1] for each in messages[::SAMPLED]])
         return [
             Records(
                 list(map(Message.value, messages)),
@@ -252,6 +283,12 @@ class Session:
             read = [index for index in range(len(messages)) if index not in rejected]
             for index in too_large:
                 self._writer.write_dead_letter(messages[read[index]], _TOO_LARGE)
+        types = written.types
+        if too_large:
+            types = bytes(each for index, each in enumerate(types) if index not in too_large)
+        reasons = Counter(reject.fault.reason.value for reject in written.rejects)
+        reasons[_TOO_LARGE.reason.value] += len(too_large)
+        self._metrics.wrote(types, +reasons)
         self._meter.count(
             len(written.values) - len(too_large), len(written.rejects) + len(too_large)
         )
@@ -262,6 +299,7 @@ class Session:
             self._attempt("committing", self._writer.commit)
         ):
             self._rule.committed()
+            self._metrics.committed()
             self._patience.calm()
 
     def _rewind(self) -> None:
@@ -279,6 +317,7 @@ class Session:
 
     def _change(self, commit: bool) -> None:  # noqa: FBT001 - the reader's callback
         """End the transaction before the assignment changes (rule 5)."""
+        self._metrics.rebalanced()
         try:
             if commit and self._rule.committable:
                 self._commit()

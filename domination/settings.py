@@ -19,6 +19,7 @@ _KAFKA: Final = "KAFKA_"
 _TESTS: Final = "TEST_"
 # Half of the time after which Kafka aborts a transaction.
 _LONGEST_INTERVAL: Final = 5.0
+_LAST_PORT: Final = 65_535
 _BOOTSTRAP: Final = "KAFKA_BOOTSTRAP_SERVERS"
 _FILE: Final = "_FILE"
 OWN_FILES: Final = frozenset(
@@ -81,6 +82,8 @@ class Settings:
     """The brokers as ClickHouse sees them; empty: the same."""
     clickhouse_group: str = "shadow-group"
     """Consumer group of ClickHouse; a second ClickHouse needs one of its own."""
+    http: str = ""
+    """`host:port` of /healthz, /readyz and /metrics; a port alone is on 127.0.0.1; empty: none."""
     log_level: str = "info"
     """debug, info, warning or error."""
     log_format: str = "text"
@@ -117,6 +120,11 @@ class Settings:
             "clickhouse_url",
             "takes clickhouse://user:password@host:port/database, with %2F for a / and so on",
         )
+        _require(
+            not self.http or _port(self.http.rpartition(":")[2]),
+            "http",
+            "takes host:port, or a port on 127.0.0.1",
+        )
         for name in self.kafka:
             _require(name not in _REFUSED, f"kafka.{name}", f"is not free: {_REFUSED.get(name)}")
 
@@ -124,6 +132,12 @@ class Settings:
     def topics(self) -> tuple[str, str, str]:
         """The three topics: ratings, shadows, dead letters."""
         return self.input_topic, self.output_topic, self.dead_letter_topic
+
+    @property
+    def http_address(self) -> tuple[str, int]:
+        """Host and port of `http`, where that is not empty."""
+        host, _, port = self.http.rpartition(":")
+        return host.strip("[]") or "127.0.0.1", int(port)
 
     @property
     def id_prefix(self) -> str:
@@ -152,6 +166,10 @@ def _fits(clickhouse_url: str) -> bool:
         )
     except ValueError:  # Its text would show a part of the password.
         return False
+
+
+def _port(text: str) -> bool:
+    return text.isdecimal() and int(text) <= _LAST_PORT
 
 
 def _without_password(value: object) -> str:

@@ -97,12 +97,13 @@ class Shadows:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A batch as it goes to the wire: `values` are whole shadow records."""
+    """A batch as it goes to the wire: `values` are whole records, `types` has a byte for each."""
 
     values: Sequence[bytes]
     keys: Sequence[bytes | None]
     rejects: Sequence[Reject] = ()
     origin: Any = None
+    types: bytes = b""
 
 
 def read(records: Records) -> Ratings:
@@ -166,7 +167,7 @@ def write(batch: Shadows, emitted: datetime) -> Written:
         _HEADS[shadow] + dumps(unique_id) + tail
         for shadow, unique_id in zip(batch.types, batch.unique_ids, strict=True)
     ]
-    return Written(values, batch.keys, batch.rejects, batch.origin)
+    return Written(values, batch.keys, batch.rejects, batch.origin, bytes(batch.types))
 
 
 _HEADS = tuple(b'{"type":%d,"unique_id":' % shadow for shadow in range(4))

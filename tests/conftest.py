@@ -29,7 +29,8 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if CI else "dev"))
 
 
-def _need(server: str, why_not: str | None) -> None:
+def need(server: str, why_not: str | None) -> None:
+    """Skip a test for want of a server, which in CI is a failure."""
     if why_not:
         if CI:
             pytest.fail(f"no {server} in CI: {why_not}")
@@ -42,7 +43,7 @@ def bootstrap_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
     if given := os.environ.get("DOMINATION_TEST_BOOTSTRAP_SERVERS"):
         yield given
         return
-    _need("Kafka", kafka_server.why_not())
+    need("Kafka", kafka_server.why_not())
     server = kafka_server.KafkaServer(tmp_path_factory.mktemp("kafka"))
     server.start()
     yield server.bootstrap_servers
@@ -60,7 +61,7 @@ def pipeline(bootstrap_servers: str, tmp_path: Path) -> Iterator[Pipeline]:
 @pytest.fixture(scope="session")
 def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[kafka_server.KafkaServer]:
     """Give a Kafka beside the shared one, not yet started."""
-    _need("Kafka", kafka_server.why_not())
+    need("Kafka", kafka_server.why_not())
     server = kafka_server.KafkaServer(tmp_path_factory.mktemp("own-kafka"))
     yield server
     server.kill()
@@ -85,7 +86,7 @@ def own_pipeline(own_kafka: kafka_server.KafkaServer, tmp_path: Path) -> Iterato
 @pytest.fixture(scope="session")
 def secure_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[secure.SecureKafka]:
     """Give a Kafka that lets nobody in without a password and nobody do what he has no right to."""
-    _need("Kafka", kafka_server.why_not())
+    need("Kafka", kafka_server.why_not())
     server = secure.SecureKafka(tmp_path_factory.mktemp("secure-kafka"))
     server.start()
     yield server
@@ -119,7 +120,7 @@ def clickhouse_server(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[clickhouse.ClickHouseServer]:
     """Give a ClickHouse that all tests share; each makes a database of its own."""
-    _need("ClickHouse", clickhouse.why_not())
+    need("ClickHouse", clickhouse.why_not())
     server = clickhouse.ClickHouseServer(tmp_path_factory.mktemp("clickhouse"))
     server.start()
     yield server

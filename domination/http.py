@@ -1,0 +1,99 @@
+"""Where a process can be asked whether it lives, whether it is ready, and what it has counted."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+from prometheus_client import make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer
+
+from domination.errors import DominationError, Exit
+from domination.log import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from domination.lifecycle import Lifecycle
+    from domination.metrics import Metrics
+    from domination.session import Session
+    from domination.settings import Settings
+
+# Longer than any call that a worker waits for.
+_TURN_SECONDS: Final = 60.0
+_JSON: Final = ("Content-Type", "application/json")
+
+
+class Http:
+    """`/healthz`, `/readyz` and `/metrics` of a process, on threads of their own.
+
+    Nothing here asks the broker: a worker that waits for it is alive, and says so.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        lifecycle: Lifecycle,
+        metrics: Metrics,
+        sessions: Mapping[int, Session],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._lifecycle = lifecycle
+        self._sessions = sessions
+        self._clock = clock
+        self._metrics = make_wsgi_app(metrics.registry)
+        host, port = settings.http_address
+        try:
+            server = make_server(host, port, self._answer, ThreadingWSGIServer, _Silent)
+        except OSError as error:
+            raise DominationError(
+                Exit.SETTING,
+                f"cannot listen on {host}:{port} ({error.strerror}): set DOMINATION_HTTP to "
+                "another port, or to nothing",
+            ) from error
+        # Started last of all, so that whatever it is asked is there.
+        threading.Thread(target=server.serve_forever, name="domination-http", daemon=True).start()
+        logger.info("http://%s:%s has /healthz, /readyz and /metrics", host, server.server_port)
+
+    def _answer(self, environment: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        path = environment["PATH_INFO"]
+        if path == "/metrics":
+            answer: Iterable[bytes] = self._metrics(environment, start)
+            return answer
+        if path == "/healthz":
+            return _tell(start, "alive", self._stuck())
+        if path == "/readyz":
+            return _tell(start, "ready", self._unready())
+        start("404 Not Found", [_JSON])
+        return [b'{"paths":["/healthz","/readyz","/metrics"]}']
+
+    def _stuck(self) -> list[str]:
+        now = self._clock()
+        return [
+            f"worker {index} has not turned for {now - session.turned:.0f} s"
+            for index, session in list(self._sessions.items())
+            if now - session.turned > _TURN_SECONDS
+        ]
+
+    def _unready(self) -> list[str]:
+        if self._lifecycle.stopping:
+            return ["ending"]
+        found = [
+            f"worker {index} {why}"
+            for index, session in list(self._sessions.items())
+            if (why := session.unready)
+        ]
+        return found if self._sessions else ["no worker yet"]
+
+
+class _Silent(WSGIRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Log no request: there is one each few seconds."""
+
+
+def _tell(start: Callable[..., Any], what: str, reasons: list[str]) -> list[bytes]:
+    start("503 Service Unavailable" if reasons else "200 OK", [_JSON])
+    return [json.dumps({what: not reasons, "reasons": reasons}).encode()]
