@@ -105,6 +105,8 @@ class Arena:
 
         def there() -> bool:  # A broker says that it has made a topic before it leads it.
             try:
+                # Its own way to the leaders may keep to a wrong one; this one looks anew.
+                self._admin.list_topics(name, timeout=10)
                 self._ends([name], partitions)
             except KafkaException:
                 return False

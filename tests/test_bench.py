@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import time
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import pytest
 from confluent_kafka import Producer
 
-from arena import Arena, Run
+from arena import Arena, Run, usage
 from bench import row, table
 from contestants import OURS
 from domination import wire
@@ -28,7 +30,6 @@ def test_a_run_is_measured_and_every_record_of_it_validated(
     run = arena.run([list(WORKER)], load, 60, {})
     assert run.records == load.records == 3_000
     assert run.rate > 0
-    assert run.cpu > 0
     assert run.memory > 10
     assert 0 < run.start < 60
 
@@ -53,6 +54,16 @@ def test_a_wrong_record_is_found(bootstrap_servers: str, tmp_path: Path, wrong: 
     assert producer.flush(30) == 0
     with pytest.raises(AssertionError, match="twice or misjudged"):
         arena.validated(environment, load)
+
+
+def test_usage_is_what_the_kernel_accounts() -> None:
+    before = usage(os.getpid())
+    started = time.process_time()
+    while time.process_time() < started + 0.1:
+        pass
+    used = usage(os.getpid()).cpu - before.cpu
+    assert 0.05 < used < 5
+    assert usage(os.getpid()).memory > 10
 
 
 def test_the_table_has_medians_and_names_who_could_not_run() -> None:

@@ -98,7 +98,7 @@ def test_metrics_count_what_is_in_the_topics(pipeline: Pipeline, workers: int) -
     assert worker.stop() == 0
 
 
-def test_what_is_aborted_is_not_counted(pipeline: Pipeline) -> None:
+def test_metrics_count_through_a_rebalance(pipeline: Pipeline) -> None:
     pipeline.create()
     pipeline.send(mixed(3_000))
     first = pipeline.worker(HTTP="0", INSTANCE="first")
@@ -135,6 +135,42 @@ def test_a_taken_port_is_one_line_and_78() -> None:
     assert len(lines) == 1
     assert f"cannot listen on 127.0.0.1:{port}" in lines[0]
     assert "Traceback" not in ended.stderr
+
+
+def test_what_does_not_commit_is_not_counted() -> None:
+    made = Metrics(Settings())
+    worker = made.worker()
+    for outcome in ("aborted", "unknown", None):
+        worker.began()
+        worker.read(3, [0])
+        worker.wrote(bytes([3, 3]), {"not_json": 1})
+        if outcome:
+            worker.ended(outcome)
+            worker.ended(outcome)  # Of none that is open there is nothing to count.
+    worker.committed()
+    count = made.registry.get_sample_value
+    assert count("domination_records_consumed_total", {"topic": "dominate"}) == 3
+    shadows = {"topic": "shadow", "type": "ShaDow"}
+    assert count("domination_records_produced_total", shadows) == 2
+    assert count("domination_records_dead_lettered_total", {"reason": "not_json"}) == 1
+    assert count("domination_record_age_seconds_count") == 1
+    for outcome in ("committed", "aborted", "unknown"):
+        assert count("domination_transactions_total", {"outcome": outcome}) == 1
+
+
+def test_a_partition_that_is_gone_has_no_lag() -> None:
+    made = Metrics(Settings())
+    worker, other = made.worker(), made.worker()
+    worker.behind({0: 5, 1: 7})
+    worker.behind({1: 6})
+    other.behind({0: 4})
+    lags = [
+        made.registry.get_sample_value(
+            "domination_consumer_lag_records", {"topic": "dominate", "partition": number}
+        )
+        for number in "01"
+    ]
+    assert lags == [4, 6]
 
 
 class Stuck:
