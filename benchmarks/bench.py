@@ -81,16 +81,28 @@ def half(arena: Arena, contestant: Contestant, load: Load, directory: Path) -> R
 
 def rounds(
     count: int, contestants: Sequence[Contestant], measure: Callable[[Contestant], Run]
-) -> dict[str, list[Run]]:
-    """Measure everyone so many times, every other round in the opposite order."""
+) -> tuple[dict[str, list[Run]], dict[str, str]]:
+    """Measure everyone so many times, every other round in the opposite order.
+
+    Gives the runs, and by name why someone could not run, or did not do the work.
+    """
     runs: dict[str, list[Run]] = defaultdict(list)
+    reasons = {each.name: f"not run: {each.missing}" for each in contestants if each.missing}
     for number in range(count):
         for each in contestants if number % 2 == 0 else contestants[::-1]:
-            if not each.missing:
-                runs[each.name].append(measure(each))
-                told = f"{each.name}: {runs[each.name][-1].rate:,.0f}/s"
-                click.echo(f"round {number + 1}: {told}", err=True)
-    return runs
+            if each.name in reasons:
+                continue
+            try:
+                run = measure(each)
+            except AssertionError as error:
+                if each is OURS:
+                    raise
+                reasons[each.name] = f"failed: {error}"
+                click.echo(f"{each.name}: {reasons[each.name]}", err=True)
+            else:
+                runs[each.name].append(run)
+                click.echo(f"round {number + 1}: {each.name}: {run.rate:,.0f}/s", err=True)
+    return runs, reasons
 
 
 def row(runs: Sequence[Run], ours: Sequence[Run]) -> Row:
@@ -118,14 +130,16 @@ _HEAD: Final = (
 )
 
 
-def table(contestants: Sequence[Contestant], rows: Mapping[str, Row]) -> str:
+def table(
+    contestants: Sequence[Contestant], rows: Mapping[str, Row], reasons: Mapping[str, str]
+) -> str:
     """Write the rows in Markdown."""
     lines = [_HEAD, ["---"] * len(_HEAD)]
     for each in contestants:
-        found = rows.get(each.name)
-        if found is None:
-            cells = [f"not run: {each.missing}", *[""] * 6]
+        if each.name in reasons:
+            cells = [reasons[each.name], *[""] * 6]
         else:
+            found = rows[each.name]
             cells = [
                 f"{found.rate:,.0f}",
                 f"{found.slowest:,.0f}, {found.fastest:,.0f}",
@@ -161,10 +175,11 @@ def main(records: int, partitions: int, count: int, seconds: float, only: tuple[
                 command = fill(contestant, load, directory)
                 return arena.run([command], load, seconds, contestant.environment)
 
-            runs = rounds(count, wanted, measure)
+            runs, reasons = rounds(count, wanted, measure)
         finally:
             kafka.kill()
-    rows = {name: row(each, runs[OURS.name]) for name, each in runs.items()}
+    ours = runs[OURS.name]
+    rows = {name: row(each, ours) for name, each in runs.items() if each}
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "throughput.json").write_bytes(
         orjson.dumps(
@@ -178,8 +193,8 @@ def main(records: int, partitions: int, count: int, seconds: float, only: tuple[
                     each.name: {
                         "version": each.version,
                         "guarantee": each.guarantee,
-                        "missing": each.missing,
-                        "median": rows[each.name]._asdict() if each.name in rows else None,
+                        "missing": reasons.get(each.name, ""),
+                        "median": None if each.name in reasons else rows[each.name]._asdict(),
                         "runs": [run._asdict() for run in runs[each.name]],
                     }
                     for each in wanted
@@ -188,7 +203,7 @@ def main(records: int, partitions: int, count: int, seconds: float, only: tuple[
             option=orjson.OPT_INDENT_2,
         )
     )
-    click.echo(table(wanted, rows))
+    click.echo(table(wanted, rows, reasons))
 
 
 if __name__ == "__main__":

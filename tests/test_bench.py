@@ -11,8 +11,8 @@ import pytest
 from confluent_kafka import Producer
 
 from arena import Arena, Run, usage
-from bench import row, table
-from contestants import OURS
+from bench import rounds, row, table
+from contestants import OURS, Contestant
 from domination import wire
 from domination.shadow import ShadowType
 from pipeline import WORKER
@@ -66,12 +66,27 @@ def test_usage_is_what_the_kernel_accounts() -> None:
     assert usage(os.getpid()).memory > 10
 
 
+def test_who_fails_is_named_with_the_reason_and_the_others_go_on() -> None:
+    other = OURS._replace(name="Other")
+    absent = OURS._replace(name="Absent", missing="no compiler")
+
+    def measure(contestant: Contestant) -> Run:
+        assert contestant is OURS, "it lost a record"
+        return Run(10, 1.0, 1.0, 1.0, 1.0, 1.0)
+
+    runs, reasons = rounds(2, [OURS, other, absent], measure)
+    assert len(runs[OURS.name]) == 2
+    assert reasons.keys() == {"Other", "Absent"}
+    assert "it lost a record" in reasons["Other"]
+
+
 def test_the_table_has_medians_and_names_who_could_not_run() -> None:
     runs = [Run(10, rate, 2 * rate, 1.0, 3.0, 50.0) for rate in (100.0, 300.0, 200.0)]
     slow = [run._replace(rate=run.rate / 4) for run in runs]
     other = OURS._replace(name="Other", version="1")
     absent = OURS._replace(name="Absent", missing="no compiler")
-    told = table([OURS, other, absent], {OURS.name: row(runs, runs), "Other": row(slow, runs)})
+    rows = {OURS.name: row(runs, runs), "Other": row(slow, runs)}
+    told = table([OURS, other, absent], rows, {"Absent": "not run: no compiler"})
     assert "| 200 | 100, 300 | 400 | 1.00 (1.00) | 3.00 | 50 | 1.0 s |" in told
     assert "| Other | 1 | exactly once | 50 | 25, 75 | 400 | 4.00 (1.00) |" in told
     assert "not run: no compiler" in told
