@@ -113,7 +113,7 @@ CONTESTANTS: Final = (
         ),
     ),
     _loop("confluent-kafka, by the record", AT_LEAST),
-    _loop("the same in transactions", EXACTLY, "--transactions"),
+    _loop("confluent-kafka, in transactions", EXACTLY, "--transactions"),
     _rival(_QUIX, EXACTLY, _QUIX.arguments),
     _rival(_FAUST, AT_LEAST, _FAUST.arguments, FAUST_GUARANTEE="at_least_once"),
     Contestant(

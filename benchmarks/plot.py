@@ -40,10 +40,10 @@ def throughput(told: dict[str, Any]) -> Any:
         axes.annotate(
             text, (median["fastest"], place), xytext=(4, 0), textcoords="offset points", va="center"
         )
-    names = [
-        name if name.endswith(rows[name]["guarantee"]) else f"{name} ({rows[name]['guarantee']})"
-        for name in order
-    ]
+    names = []
+    for name in order:
+        guarantee = rows[name]["guarantee"].replace("none", "no guarantee")
+        names.append(name if name.endswith(guarantee) else f"{name} ({guarantee})")
     axes.set_yticks(range(len(order)), names)
     axes.set_xlim(0, 1.15 * max(rows[name]["median"]["fastest"] for name in order))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:,.0f}k")
