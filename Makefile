@@ -47,8 +47,9 @@ STREAMS := .rivals/streams/.done
 BENCH := PYTHONPATH=tests $(BIN)/python benchmarks
 bench: RECORDS ?= 1000000
 bench: ROUNDS ?= 3
+bench: SECONDS ?= 15
 bench: .venv/.bench $(RIVALS) $(STREAMS) .rivals/limit/.done ## Hold our speed beside others': make bench RECORDS=1000000 ROUNDS=3
-	$(BENCH)/bench.py --records $(RECORDS) --rounds $(ROUNDS)
+	$(BENCH)/bench.py --records $(RECORDS) --rounds $(ROUNDS) --seconds $(SECONDS)
 	$(BENCH)/plot.py
 
 bench-latency: .venv/.bench $(STREAMS) ## Hold our latency beside Kafka Streams'

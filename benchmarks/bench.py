@@ -156,7 +156,7 @@ def table(
 @click.option("--records", default=1_000_000, show_default=True)
 @click.option("--partitions", default=3, show_default=True)
 @click.option("--rounds", "count", default=3, show_default=True)
-@click.option("--seconds", default=30.0, show_default=True, help="The longest run.")
+@click.option("--seconds", default=15.0, show_default=True, help="The longest run.")
 @click.option("--only", multiple=True, help="A contestant's name; may be given again.")
 def main(records: int, partitions: int, count: int, seconds: float, only: tuple[str, ...]) -> None:
     """Measure throughput."""

@@ -35,10 +35,7 @@ class Contestant(NamedTuple):
 
 
 def _streams(name: str, guarantee: str, **settings: str) -> Contestant:
-    """Kafka Streams, its clients as ours where they have the same setting.
-
-    More than one thread, a larger poll and larger fetches were no faster here with two cores.
-    """
+    """Kafka Streams, its clients as ours where they have the same setting."""
     own = {
         "processing.guarantee": guarantee,
         "commit.interval.ms": "100",

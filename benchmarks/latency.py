@@ -152,8 +152,8 @@ def measure(
 
 
 @click.command()
-@click.option("--seconds", default=15.0, show_default=True, help="Of each measurement.")
-@click.option("--warm", default=8.0, show_default=True, help="Seconds before it that do not count.")
+@click.option("--seconds", default=8.0, show_default=True, help="Of each measurement.")
+@click.option("--warm", default=5.0, show_default=True, help="Seconds before it that do not count.")
 @click.option("--rate", "rates", multiple=True, type=int, default=RATES, show_default=True)
 def main(seconds: float, warm: float, rates: tuple[int, ...]) -> None:
     """Measure latency."""
