@@ -86,6 +86,8 @@ class Reader:
         self._log = log
         self._failures: list[Exception] = []
         self._granted: set[int] = set()
+        self._places: dict[int, int] = {}
+        """Where each partition was read on from."""
         self.member = False
         """Whether the group has told what this member reads, be it nothing."""
         self._topic = settings.input_topic
@@ -129,7 +131,8 @@ class Reader:
 
     def rewind(self, timeout: float) -> None:
         """Read on from the committed offsets; from the first where there is none."""
-        places = self._places(timeout)
+        places = self._find_places(timeout)
+        self._places = {place.partition: place.offset for place in places}
         if not self._cooperative:
             self._consumer.assign(places)
             return
@@ -150,8 +153,10 @@ class Reader:
         lag = {}
         for place in self._consumer.position(granted):
             _, end = self._consumer.get_watermark_offsets(place, cached=True)
-            if place.offset >= 0 and end >= 0:
-                lag[place.partition] = max(0, end - place.offset)
+            # It has no position before its first record, and there may be none left for it.
+            at = place.offset if place.offset >= 0 else self._places.get(place.partition, -1)
+            if at >= 0 and end >= 0:
+                lag[place.partition] = max(0, end - at)
         return lag
 
     def answers(self, timeout: float) -> bool:
@@ -227,7 +232,7 @@ class Reader:
         else:
             consumer.unassign()
 
-    def _places(self, timeout: float) -> list[TopicPartition]:
+    def _find_places(self, timeout: float) -> list[TopicPartition]:
         """Find the offsets to read on from, as numbers.
 
         Never a logical offset (beginning, end): when librdkafka is told to go elsewhere while it
