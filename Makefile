@@ -56,9 +56,8 @@ bench-latency: .venv/.bench $(STREAMS) ## Hold our latency beside Kafka Streams'
 	$(BENCH)/latency.py
 	$(BENCH)/plot.py
 
-bench-scale: .venv/.bench ## Measure more workers, partitions, records, bytes, bad input
+bench-scale: install ## Measure more workers, partitions, records, bytes, bad input
 	$(BENCH)/scale.py
-	$(BENCH)/plot.py
 
 bench-clickhouse: install ## Measure ClickHouse's side: rows a second, and how fresh they are
 	$(BENCH)/rows.py

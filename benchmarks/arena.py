@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import tempfile
 import time
 import uuid
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -24,17 +26,17 @@ from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from domination.humans import encoded, human_ratings
 from domination.shadow import judge
+from kafka_server import KafkaServer
 from pipeline import ROOT, eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 _LOOK_SECONDS: Final = 0.05
 _QUIET_SECONDS: Final = 0.4
 _OUTPUTS: Final = 3
 _START_SECONDS: Final = 90.0
-TICKS: Final = os.sysconf("SC_CLK_TCK")
-"""Of the kernel's accounts, a second."""
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 class Load(NamedTuple):
@@ -81,19 +83,37 @@ class Run(NamedTuple):
 
 def usage(pid: int) -> Usage:
     """Ask the kernel what a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     status = Path(f"/proc/{pid}/status").read_text()
     peak = int(status.partition("VmHWM:")[2].split()[0])
-    return Usage((int(fields[11]) + int(fields[12])) / TICKS, peak / 1024)
+    return Usage(cpu_seconds(Path(f"/proc/{pid}/stat")), peak / 1024)
+
+
+def cpu_seconds(stat: Path) -> float:
+    """Read the CPU seconds of a process, or of one of its threads, from its `stat`."""
+    fields = stat.read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+@contextmanager
+def arena() -> Iterator[Arena]:
+    """Give a broker of its own to measure at, and a directory, gone afterwards."""
+    with tempfile.TemporaryDirectory() as temporary:
+        directory = Path(temporary)
+        kafka = KafkaServer(directory)
+        kafka.start()
+        try:
+            yield Arena(kafka.bootstrap_servers, directory)
+        finally:
+            kafka.kill()
 
 
 class Arena:
-    """A broker to measure at. `directory` is for the logs of those who are measured."""
+    """A broker to measure at. `directory` is for logs, and for what those measured keep."""
 
     def __init__(self, bootstrap_servers: str, directory: Path) -> None:
         self._client: dict[str, Any] = {"bootstrap.servers": bootstrap_servers, "log_level": 0}
         self._admin = AdminClient(self._client)
-        self._directory = directory
+        self.directory = directory
         self.bootstrap_servers = bootstrap_servers
 
     def topic(self, kind: str, partitions: int) -> str:
@@ -163,7 +183,7 @@ class Arena:
         return self._log(environment).read_text()
 
     def _log(self, environment: dict[str, str]) -> Path:
-        return self._directory / f"{environment['DOMINATION_GROUP']}.log"
+        return self.directory / f"{environment['DOMINATION_GROUP']}.log"
 
     def run(
         self, commands: list[list[str]], load: Load, seconds: float, environment: dict[str, str]

@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import click
 import orjson
 
-from arena import Arena, Load, Run
+from arena import Arena, Load, Run, arena
 from contestants import CONTESTANTS, HALVES, OURS, Contestant
-from kafka_server import POM, KafkaServer
+from kafka_server import POM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-RESULTS: Final = Path(__file__).parent / "results"
+_RESULTS: Final = Path(__file__).parent / "results"
 
 
 class Row(NamedTuple):
@@ -60,6 +60,13 @@ def machine() -> dict[str, Any]:
     }
 
 
+def save(name: str, **found: Any) -> None:
+    """Keep what was found, and on what machine, in `benchmarks/results`."""
+    _RESULTS.mkdir(exist_ok=True)
+    told = orjson.dumps({"machine": machine()} | found, option=orjson.OPT_INDENT_2)
+    (_RESULTS / f"{name}.json").write_bytes(told)
+
+
 def fill(contestant: Contestant, load: Load, directory: Path) -> list[str]:
     """Give a contestant's command for a load; what it keeps goes into a directory of its own."""
     kept = tempfile.mkdtemp(dir=directory)
@@ -69,12 +76,12 @@ def fill(contestant: Contestant, load: Load, directory: Path) -> list[str]:
     return [each.format(**values) for each in contestant.command]
 
 
-def half(arena: Arena, contestant: Contestant, load: Load, directory: Path) -> Run:
+def half(place: Arena, contestant: Contestant, load: Load) -> Run:
     """Run one that measures itself."""
-    environment = arena.environment(load)
-    process = arena.start(fill(contestant, load, directory), environment)
+    environment = place.environment(load)
+    process = place.start(fill(contestant, load, place.directory), environment)
     assert process.wait(300) == 0, contestant.name
-    told = orjson.loads(arena.log(environment))
+    told = orjson.loads(place.log(environment))
     rate = told["records"] / told["seconds"]
     return Run(told["records"], rate, rate, 0.0, 0.0, 0.0)
 
@@ -161,47 +168,34 @@ def table(
 def main(records: int, partitions: int, count: int, seconds: float, only: tuple[str, ...]) -> None:
     """Measure throughput."""
     wanted = [each for each in (*CONTESTANTS, *HALVES) if not only or each.name in only]
-    with tempfile.TemporaryDirectory() as temporary:
-        directory = Path(temporary)
-        kafka = KafkaServer(directory)
-        kafka.start()
-        try:
-            arena = Arena(kafka.bootstrap_servers, directory)
-            load = arena.load(records, partitions)
+    with arena() as place:
+        load = place.load(records, partitions)
 
-            def measure(contestant: Contestant) -> Run:
-                if contestant in HALVES:
-                    return half(arena, contestant, load, directory)
-                command = fill(contestant, load, directory)
-                return arena.run([command], load, seconds, contestant.environment)
+        def measure(contestant: Contestant) -> Run:
+            if contestant in HALVES:
+                return half(place, contestant, load)
+            command = fill(contestant, load, place.directory)
+            return place.run([command], load, seconds, contestant.environment)
 
-            runs, reasons = rounds(count, wanted, measure)
-        finally:
-            kafka.kill()
+        runs, reasons = rounds(count, wanted, measure)
     ours = runs[OURS.name]
     rows = {name: row(each, ours) for name, each in runs.items() if each}
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "throughput.json").write_bytes(
-        orjson.dumps(
-            {
-                "machine": machine(),
-                "command": f"python benchmarks/bench.py {' '.join(sys.argv[1:])}".strip(),
-                "records": records,
-                "partitions": partitions,
-                "rounds": count,
-                "contestants": {
-                    each.name: {
-                        "version": each.version,
-                        "guarantee": each.guarantee,
-                        "missing": reasons.get(each.name, ""),
-                        "median": None if each.name in reasons else rows[each.name]._asdict(),
-                        "runs": [run._asdict() for run in runs[each.name]],
-                    }
-                    for each in wanted
-                },
-            },
-            option=orjson.OPT_INDENT_2,
-        )
+    save(
+        "throughput",
+        command=f"python benchmarks/bench.py {' '.join(sys.argv[1:])}".strip(),
+        records=records,
+        partitions=partitions,
+        rounds=count,
+        contestants={
+            each.name: {
+                "version": each.version,
+                "guarantee": each.guarantee,
+                "missing": reasons.get(each.name, ""),
+                "median": None if each.name in reasons else rows[each.name]._asdict(),
+                "runs": [run._asdict() for run in runs[each.name]],
+            }
+            for each in wanted
+        },
     )
     click.echo(table(wanted, rows, reasons))
 

@@ -7,20 +7,16 @@ own share is in the first line, where it reads the ratings themselves. Writes
 
 from __future__ import annotations
 
-import tempfile
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
-import orjson
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from arena import Arena, Load, end, usage
-from bench import RESULTS, fill, machine
+from arena import Arena, Load, arena, end, usage
+from bench import fill, save
 from contestants import OURS, Contestant, streams
-from kafka_server import KafkaServer
 
 if TYPE_CHECKING:
     import subprocess
@@ -122,30 +118,29 @@ class _Traffic:
 
 
 def measure(
-    arena: Arena, contestant: Contestant | None, rate: int, seconds: float, warm: float
+    place: Arena, contestant: Contestant | None, rate: int, seconds: float, warm: float
 ) -> Latency:
     """Measure one at a rate; without a contestant the measuring itself."""
-    load = Load(arena.topic("ratings", _PARTITIONS), _PARTITIONS, {}, 0)
-    environment = arena.environment(load)
+    load = Load(place.topic("ratings", _PARTITIONS), _PARTITIONS, {}, 0)
+    environment = place.environment(load)
     process: subprocess.Popen[bytes] | None = None
-    with tempfile.TemporaryDirectory() as directory:
-        if contestant:
-            command = fill(contestant, load, Path(directory))
-            process = arena.start(command, environment | contestant.environment)
-        shadows = environment["DOMINATION_OUTPUT_TOPIC"] if contestant else load.topic
-        traffic = _Traffic(arena.bootstrap_servers, load.topic, shadows, rate)
-        try:
-            traffic.send(0.1)
-            assert traffic.arrived(60), "nothing came"
-            traffic.send(warm)
-            first, before = traffic.count, usage(process.pid) if process else None
-            traffic.send(seconds)
-            after = usage(process.pid) if process else None
-            assert traffic.arrived(60), "not everything came"
-        finally:
-            found = traffic.finish(traffic.count if not traffic.arrived(0) else first)
-            if process:
-                end(process)
+    if contestant:
+        command = fill(contestant, load, place.directory)
+        process = place.start(command, environment | contestant.environment)
+    shadows = environment["DOMINATION_OUTPUT_TOPIC"] if contestant else load.topic
+    traffic = _Traffic(place.bootstrap_servers, load.topic, shadows, rate)
+    try:
+        traffic.send(0.1)
+        assert traffic.arrived(60), "nothing came"
+        traffic.send(warm)
+        first, before = traffic.count, usage(process.pid) if process else None
+        traffic.send(seconds)
+        after = usage(process.pid) if process else None
+        assert traffic.arrived(60), "not everything came"
+    finally:
+        found = traffic.finish(traffic.count if not traffic.arrived(0) else first)
+        if process:
+            end(process)
     cores = (after.cpu - before.cpu) / seconds if before and after else 0.0
     at = {name: found[int(share * (len(found) - 1))] for name, share in _PERCENTILES.items()}
     return Latency(rate, len(found), at, cores)
@@ -159,28 +154,16 @@ def main(seconds: float, warm: float, rates: tuple[int, ...]) -> None:
     """Measure latency."""
     found: dict[str, list[Latency]] = {}
     click.echo(f"{'':<40}{'records/s':>10}" + "".join(f"{name:>9}" for name in _PERCENTILES))
-    with tempfile.TemporaryDirectory() as temporary:
-        kafka = KafkaServer(Path(temporary))
-        kafka.start()
-        try:
-            arena = Arena(kafka.bootstrap_servers, Path(temporary))
-            for rate in rates:
-                for each in (None, *CONTESTANTS):
-                    name = each.name if each else "the measuring itself"
-                    one = measure(arena, each, rate, seconds, warm)
-                    found.setdefault(name, []).append(one)
-                    values = "".join(f"{value:9.1f}" for value in one.milliseconds.values())
-                    click.echo(f"{name:<40}{rate:>10,}{values}   {one.cores:.2f} cores")
-        finally:
-            kafka.kill()
-    RESULTS.mkdir(exist_ok=True)
+    with arena() as place:
+        for rate in rates:
+            for each in (None, *CONTESTANTS):
+                name = each.name if each else "the measuring itself"
+                one = measure(place, each, rate, seconds, warm)
+                found.setdefault(name, []).append(one)
+                values = "".join(f"{value:9.1f}" for value in one.milliseconds.values())
+                click.echo(f"{name:<40}{rate:>10,}{values}   {one.cores:.2f} cores")
     told = {name: [each._asdict() for each in all_of_it] for name, all_of_it in found.items()}
-    (RESULTS / "latency.json").write_bytes(
-        orjson.dumps(
-            {"machine": machine(), "seconds": seconds, "milliseconds": told},
-            option=orjson.OPT_INDENT_2,
-        )
-    )
+    save("latency", seconds=seconds, milliseconds=told)
 
 
 if __name__ == "__main__":

@@ -14,16 +14,14 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import click
-import orjson
 from confluent_kafka import Producer
 
-from arena import Arena, Load, end
-from bench import RESULTS, machine
+from arena import Arena, Load, arena, end
+from bench import save
 from clickhouse_core import ClickHouseCore
 from domination import schema, wire
 from domination.humans import human_ratings
 from domination.settings import from_environment
-from kafka_server import KafkaServer
 
 WORKER: Final = [sys.executable, "-m", "domination", "worker"]
 _AS_IT_COMES: Final = "kafka_flush_interval_ms = 1000"
@@ -56,11 +54,11 @@ class Found(NamedTuple):
     """Seconds from a rating to its row at 1,000 ratings a second, by percentile."""
 
 
-def fill(arena: Arena, count: int) -> str:
+def fill(place: Arena, count: int) -> str:
     """Fill a topic with shadows."""
-    topic = arena.topic("shadows", _PARTITIONS)
+    topic = place.topic("shadows", _PARTITIONS)
     own = {"compression.type": "lz4", "linger.ms": 50, "queue.buffering.max.messages": 1_000_000}
-    producer = Producer({"bootstrap.servers": arena.bootstrap_servers} | own)
+    producer = Producer({"bootstrap.servers": place.bootstrap_servers} | own)
     humans = human_ratings(1)
     for _ in range(count // _BATCH):
         batch = [next(humans) for _ in range(_BATCH)]
@@ -137,45 +135,29 @@ def freshness(
 def main(records: int, seconds: float) -> None:
     """Measure ClickHouse's side."""
     found: list[Found] = []
-    with tempfile.TemporaryDirectory() as temporary:
-        kafka = KafkaServer(Path(temporary))
-        kafka.start()
-        try:
-            arena = Arena(kafka.bootstrap_servers, Path(temporary))
-            topic = fill(arena, records)
-            for number, case in enumerate(CASES):
-                environment = arena.environment(Load(arena.topic("ratings", 3), 3, {}, 0))
-                environment["DOMINATION_CLICKHOUSE_GROUP"] = f"rows-{number}"
-                core = ClickHouseCore(Path(tempfile.mkdtemp(dir=temporary)))
-                core.start()
-                full = environment | {"DOMINATION_OUTPUT_TOPIC": topic}
-                rate, whole = throughput(core, full, case, records)
+    with arena() as place:
+        topic = fill(place, records)
+        for number, case in enumerate(CASES):
+            environment = place.environment(Load(place.topic("ratings", 3), 3, {}, 0))
+            environment["DOMINATION_CLICKHOUSE_GROUP"] = f"rows-{number}"
+            core = ClickHouseCore(Path(tempfile.mkdtemp(dir=place.directory)))
+            core.start()
+            full = environment | {"DOMINATION_OUTPUT_TOPIC": topic}
+            rate, whole = throughput(core, full, case, records)
+            core.kill()
+            core = ClickHouseCore(Path(tempfile.mkdtemp(dir=place.directory)))
+            core.start()
+            tables(core, environment, case)
+            worker = place.start(WORKER, environment)
+            try:
+                fresh = freshness(core, environment, seconds)
+            finally:
+                end(worker)
                 core.kill()
-                core = ClickHouseCore(Path(tempfile.mkdtemp(dir=temporary)))
-                core.start()
-                tables(core, environment, case)
-                worker = arena.start(WORKER, environment)
-                try:
-                    fresh = freshness(core, environment, seconds)
-                finally:
-                    end(worker)
-                    core.kill()
-                found.append(Found(case, rate, whole, fresh))
-                told = ", ".join(f"{name} {value:.2f} s" for name, value in fresh.items())
-                click.echo(f"{case:<88}{rate:>12,.0f} rows/s, all after {whole:.1f} s; {told}")
-        finally:
-            kafka.kill()
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "clickhouse.json").write_bytes(
-        orjson.dumps(
-            {
-                "machine": machine(),
-                "records": records,
-                "cases": [each._asdict() for each in found],
-            },
-            option=orjson.OPT_INDENT_2,
-        )
-    )
+            found.append(Found(case, rate, whole, fresh))
+            told = ", ".join(f"{name} {value:.2f} s" for name, value in fresh.items())
+            click.echo(f"{case:<88}{rate:>12,.0f} rows/s, all after {whole:.1f} s; {told}")
+    save("clickhouse", records=records, cases=[each._asdict() for each in found])
 
 
 if __name__ == "__main__":

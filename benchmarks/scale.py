@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import statistics
 import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
-import orjson
 
-from arena import Arena, Load, Run, end, usage
-from bench import RESULTS, machine
-from kafka_server import KafkaServer
+from arena import Arena, Load, Run, arena, end, usage
+from bench import save
 from pipeline import eventually
 
 if TYPE_CHECKING:
@@ -65,12 +61,12 @@ def cases() -> Iterator[Case]:
         yield Case("backlog, million records", str(millions), records=millions * 1_000_000)
 
 
-def idle(arena: Arena) -> float:
+def idle(place: Arena) -> float:
     """Give the share of a core that a worker takes with nothing to do."""
-    environment = arena.environment(Load(arena.topic("ratings", 3), 3, {}, 0))
-    process = arena.start(WORKER, environment)
+    environment = place.environment(Load(place.topic("ratings", 3), 3, {}, 0))
+    process = place.start(WORKER, environment)
     try:
-        eventually(lambda: "assigned" in arena.log(environment))
+        eventually(lambda: "assigned" in place.log(environment))
         time.sleep(3)
         before = usage(process.pid).cpu
         time.sleep(_IDLE_SECONDS)
@@ -101,29 +97,22 @@ def main(rounds: int, only: tuple[str, ...], most: int) -> None:
         each for each in cases() if (not only or each.question in only) and each.records <= most
     ]
     found: list[tuple[Case, list[Run]]] = []
-    with tempfile.TemporaryDirectory() as temporary:
-        kafka = KafkaServer(Path(temporary))
-        kafka.start()
-        try:
-            arena = Arena(kafka.bootstrap_servers, Path(temporary))
-            resting = idle(arena)
-            click.echo(f"idle: {resting:.2%} of a core")
-            loads: dict[tuple[float, ...], Load] = {}
-            for case in wanted:
-                shape = (case.records, case.partitions, case.bad, case.padding)
-                if shape not in loads:
-                    for load in loads.values():
-                        arena.drop(load)
-                    loads = {shape: arena.load(*shape)}
-                runs = [
-                    arena.run(list(case.processes), loads[shape], 120, case.environment)
-                    for _ in range(rounds)
-                ]
-                found.append((case, runs))
-                click.echo(line(case, runs))
-        finally:
-            kafka.kill()
-    RESULTS.mkdir(exist_ok=True)
+    with arena() as place:
+        resting = idle(place)
+        click.echo(f"idle: {resting:.2%} of a core")
+        loads: dict[tuple[float, ...], Load] = {}
+        for case in wanted:
+            shape = (case.records, case.partitions, case.bad, case.padding)
+            if shape not in loads:
+                for load in loads.values():
+                    place.drop(load)
+                loads = {shape: place.load(*shape)}
+            runs = [
+                place.run(list(case.processes), loads[shape], 120, case.environment)
+                for _ in range(rounds)
+            ]
+            found.append((case, runs))
+            click.echo(line(case, runs))
     told = [
         {
             "question": case.question,
@@ -134,11 +123,7 @@ def main(rounds: int, only: tuple[str, ...], most: int) -> None:
         }
         for case, runs in found
     ]
-    (RESULTS / "scale.json").write_bytes(
-        orjson.dumps(
-            {"machine": machine(), "idle": resting, "cases": told}, option=orjson.OPT_INDENT_2
-        )
-    )
+    save("scale", idle=resting, cases=told)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ Writes `benchmarks/results/stages.json`.
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -16,9 +15,8 @@ from typing import Any, Final
 import click
 import orjson
 
-from arena import TICKS, Arena, end
-from bench import RESULTS, machine
-from kafka_server import KafkaServer
+from arena import arena, cpu_seconds, end
+from bench import save
 
 _STAGED: Final = [
     sys.executable,
@@ -30,9 +28,8 @@ def threads(pid: int) -> dict[str, float]:
     """Give the CPU seconds of a process's threads, by their names."""
     found: dict[str, float] = defaultdict(float)
     for task in Path(f"/proc/{pid}/task").iterdir():
-        name, _, rest = (task / "stat").read_text().partition("(")[2].rpartition(")")
-        fields = rest.split()
-        found[name.rstrip("-0123456789")] += (int(fields[11]) + int(fields[12])) / TICKS
+        name = (task / "comm").read_text().strip()
+        found[name.rstrip("-0123456789")] += cpu_seconds(task / "stat")
     return found
 
 
@@ -41,24 +38,17 @@ def threads(pid: int) -> dict[str, float]:
 @click.option("--partitions", default=3, show_default=True)
 def main(records: int, partitions: int) -> None:
     """Measure what a record costs, stage by stage."""
-    with tempfile.TemporaryDirectory() as temporary:
-        kafka = KafkaServer(Path(temporary))
-        kafka.start()
+    with arena() as place:
+        environment = place.environment(place.load(records, partitions))
+        started = time.monotonic()
+        process = place.start(_STAGED, environment)
         try:
-            arena = Arena(kafka.bootstrap_servers, Path(temporary))
-            load = arena.load(records, partitions)
-            environment = arena.environment(load)
-            started = time.monotonic()
-            process = arena.start(_STAGED, environment)
-            try:
-                arena.until([process], environment, records, 120)
-                seconds = time.monotonic() - started
-                used = threads(process.pid)
-            finally:
-                end(process)
-            told: dict[str, Any] = orjson.loads(arena.log(environment).splitlines()[-1])
+            place.until([process], environment, records, 120)
+            seconds = time.monotonic() - started
+            used = threads(process.pid)
         finally:
-            kafka.kill()
+            end(process)
+        told: dict[str, Any] = orjson.loads(place.log(environment).splitlines()[-1])
     assert told["records"] == records, told
     rows = {stage: 1e6 * cpu / records for stage, (cpu, _) in told["stages"].items()}
     clock = {stage: 1e6 * wall / records for stage, (_, wall) in told["stages"].items()}
@@ -72,13 +62,7 @@ def main(records: int, partitions: int) -> None:
         waited = f"{clock[name]:8.3f}" if name in clock else ""
         click.echo(f"{name:<48}{cost:8.3f} µs a record {waited}")
     click.echo(f"{'all':<48}{sum(rows.values()):8.3f} µs a record, {seconds:.1f} s in all")
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "stages.json").write_bytes(
-        orjson.dumps(
-            {"machine": machine(), "records": records, "cpu": rows, "clock": clock},
-            option=orjson.OPT_INDENT_2,
-        )
-    )
+    save("stages", records=records, cpu=rows, clock=clock)
 
 
 if __name__ == "__main__":

@@ -106,14 +106,13 @@ def replay(reason: str | None, limit: int | None, force: bool, yes: bool) -> int
     domination dead-letters replay --reason rating_out_of_range --yes
     """
     letters = _letters(reason)
-    why = letters.would_fail()
+    why = letters.stays(force=force)
     fit, stay = 0, Counter[str]()
     for letter in letters.open(reason):
-        failure = why(letter)
-        if failure is None or (force and not letter.truncated):
-            fit += 1
-        else:
+        if failure := why(letter):
             stay[failure] += 1
+        else:
+            fit += 1
     for name, count in stay.most_common():
         what = "are not whole" if name == "truncated" else f"would be {name} again"
         click.echo(f"{count:>11,} {what}: left")

@@ -79,14 +79,19 @@ class Letters:
             Exit.SETTING, f"no dead letter at {partition}:{offset} of {self._topic}"
         )
 
-    def would_fail(self) -> Callable[[Letter], str | None]:
-        """Give what tells of a letter why it would be a dead letter again, or else None."""
+    def stays(self, *, force: bool) -> Callable[[Letter], str | None]:
+        """Give what tells of a letter why it is not sent back, or else None.
+
+        It would be a dead letter again, unless `force`; or it is truncated, in any case.
+        """
         limits = self._admin.size_limits([self._settings.output_topic])
         limit = limits.get(self._settings.output_topic, broker.DEFAULT_SIZE_LIMIT)
 
         def why(letter: Letter) -> str | None:
             if letter.truncated:
                 return "truncated"
+            if force:
+                return None
             batch = wire.read(wire.Records([letter.value], [letter.key]))
             if batch.rejects:
                 return batch.rejects[0].fault.reason.value
@@ -109,13 +114,8 @@ class Letters:
         # Only now nobody else can send a letter back: what is open is read after it.
         with broker.told(self._settings, "starting to send dead letters back"):
             producer.init_transactions(_CALL_SECONDS)
-        why = self.would_fail()
-        fit = (
-            each
-            for each in self.open(reason)
-            if not each.truncated and (force or why(each) is None)
-        )
-        chosen = islice(fit, limit)
+        why = self.stays(force=force)
+        chosen = islice((each for each in self.open(reason) if why(each) is None), limit)
         while batch := list(islice(chosen, _BATCH)):
             with broker.told(self._settings, "sending dead letters back"):
                 self._send(producer, batch)
