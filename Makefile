@@ -105,7 +105,7 @@ build: install ## Build the wheel and the source distribution into dist/
 COMPILE := uv pip compile --universal --python-version 3.10 --generate-hashes --no-header --no-emit-index-url
 
 lock: ## Lock the newest dependencies again (needs uv): of the image, of make install, of make fuzz
-	$(COMPILE) --upgrade --group build pyproject.toml -o requirements.lock
+	$(COMPILE) --upgrade --group build --extra monitor pyproject.toml -o requirements.lock
 	$(COMPILE) --upgrade --constraint requirements.lock --group dev --extra demo pyproject.toml \
 	    -o requirements-dev.lock
 	$(COMPILE) --upgrade --group fuzz -o requirements-fuzz.lock

@@ -302,8 +302,11 @@ class Admin:
         asked = self._client.list_offsets(wanted, request_timeout=self._timeout)
         return {each.partition: future.result().offset for each, future in asked.items()}
 
-    def lag(self, group: str, topic: str) -> int:
-        """Count the records of a topic that a group has not committed yet."""
+    def lags(self, group: str, topic: str) -> dict[int, int]:
+        """Count the records of a topic that a group has not committed yet, by partition.
+
+        More exactly, their offsets: the marks of transactions take some.
+        """
         with self._asking(f"looking at group {group}"):
             request = ConsumerGroupTopicPartitions(group)
             asked = self._client.list_consumer_group_offsets(
@@ -313,7 +316,7 @@ class Admin:
             committed = {each.partition: each.offset for each in found if each.topic == topic}
             partitions = [TopicPartition(topic, n) for n in range(self._partitions(topic))]
             first, end = self.first_offsets(partitions), self.end_offsets(partitions)
-        return sum(end[n] - max(committed.get(n, 0), first[n]) for n in end)
+        return {n: end[n] - max(committed.get(n, 0), first[n]) for n in end}
 
     @contextmanager
     def _asking(self, doing: str, right: str | None = None) -> Iterator[None]:

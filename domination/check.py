@@ -118,7 +118,8 @@ def _consumer(database: schema.Database) -> None:
 def _lag(settings: Settings) -> Iterator[Finding]:
     what = f"group {settings.clickhouse_group}"
     try:
-        lag = broker.Admin(settings, _SECONDS).lag(settings.clickhouse_group, settings.output_topic)
+        admin = broker.Admin(settings, _SECONDS)
+        lag = sum(admin.lags(settings.clickhouse_group, settings.output_topic).values())
     except DominationError as error:
         yield what, error
     else:

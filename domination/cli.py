@@ -261,6 +261,22 @@ def report(form: str) -> None:
             click.echo(line)
 
 
+@cli.command()
+def monitor() -> int:
+    """Serve a live page of what flows and what is stored, until SIGTERM or Ctrl-C.
+
+    At DOMINATION_MONITOR, 127.0.0.1:8080 unless it says otherwise. It only reads, needs neither
+    Kafka nor ClickHouse to start, and says which of them is down and since when.
+    """
+    settings = from_environment()
+    from domination.errors import of_the_extra  # noqa: PLC0415
+
+    with of_the_extra("the monitor", "monitor"):
+        from domination.monitor import run  # noqa: PLC0415
+
+    return run(settings, click.echo)
+
+
 @cli.command(context_settings={"ignore_unknown_options": True})
 @click.argument("ratings", type=int, nargs=-1, required=True, metavar="RATING...")
 def judge(ratings: tuple[int, ...]) -> None:

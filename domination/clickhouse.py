@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from domination.settings import Settings
 
-_TIMEOUTS: Final = {"connect_timeout": "5", "send_receive_timeout": "60"}
+_CONNECT_SECONDS: Final = 5
+_ANSWER_SECONDS: Final = 60
 
 # Those without a name here are newer than the driver's list.
 _LOGIN: Final = frozenset(
@@ -47,15 +48,17 @@ _UNAVAILABLE: Final = (
 class Server:
     """The server and the database of `DOMINATION_CLICKHOUSE_URL`; it connects when first asked.
 
+    `seconds` is how long it may be silent, unless the URL says so.
     Raises `DominationError`: 69 where it does not answer, 77 where it refuses the user or a right,
     78 where the URL does not fit, or the database or a table is missing.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, seconds: int = _ANSWER_SECONDS) -> None:
         # It would log each failed connection with a traceback.
         logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)
         url = urlsplit(settings.clickhouse_url)
-        query = urlencode(_TIMEOUTS | dict(parse_qsl(url.query)))
+        patience = {"connect_timeout": _CONNECT_SECONDS, "send_receive_timeout": seconds}
+        query = urlencode(patience | dict(parse_qsl(url.query)))
         path = url.path.rstrip("/") or "/default"
         try:
             self._client = Client.from_url(url._replace(query=query, path=path).geturl())

@@ -21,16 +21,20 @@ from domination import log, schema
 from domination.board import board
 from domination.broker import Admin, needed
 from domination.embedded import EmbeddedClickHouse, mock_broker
-from domination.errors import DominationError, Exit
+from domination.errors import DominationError, Exit, of_the_extra
 from domination.humans import HumanProducer, encoded, human_ratings
 from domination.lifecycle import Lifecycle
+from domination.rows import Tables
 from domination.settings import PREFIX, Settings, environment_name
+from domination.sources import watching
+from domination.topics import Cluster
 from domination.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from domination.board import Board
+    from domination.schema import Database
 
 _LOOK_SECONDS: Final = 0.1
 _LAST_SECONDS: Final = 60.0
@@ -70,7 +74,8 @@ def run(plan: Plan, say: Callable[[str], None]) -> Exit:
         for _ in schema.apply(clickhouse, settings):
             pass
         watch = stack.enter_context(closing(Watch(settings, partitions, clickhouse)))
-        with board(f"Domination, Kafka at {address}") as view:
+        page = stack.enter_context(_page(settings, clickhouse))
+        with board(f"Domination, Kafka at {address}, a page at {page}") as view:
             sent = 0
             for batch in _humans(plan, settings, going=lambda: not lifecycle.stopping):
                 sent += batch
@@ -80,6 +85,25 @@ def run(plan: Plan, say: Callable[[str], None]) -> Exit:
                     raise DominationError(Exit.BUG, f"the worker ended with {worker.returncode}")
             _finish(sent, watch, view)
         return _verdict(sent, watch, say)
+
+
+@contextmanager
+def _page(settings: Settings, clickhouse: Database) -> Iterator[str]:
+    """Serve the monitor's page of these two, where it is served by default or else on a free port."""
+    with of_the_extra("the page"):
+        from domination.web import listen, serving  # noqa: PLC0415 - takes a second
+    host, port = settings.monitor_address
+    try:
+        listening = listen(host, port)
+    except DominationError:
+        listening = listen(host, 0)
+    cluster = Cluster(settings, offsets=False)
+    with (
+        closing(cluster),
+        watching(cluster.look, Tables(clickhouse).look) as see,
+        serving(listening, see) as address,
+    ):
+        yield address
 
 
 def _humans(plan: Plan, settings: Settings, going: Callable[[], bool]) -> Iterator[int]:

@@ -6,6 +6,7 @@ never to prove anything with. The ClickHouse is the real one.
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -41,7 +42,7 @@ def mock_broker() -> Iterator[str]:
 class EmbeddedClickHouse:
     """A ClickHouse without a server, its data in a directory; at most one in a process at a time.
 
-    Raises `DominationError` (78) where chdb is not installed.
+    Any thread may ask it; one at a time does. Raises `DominationError` (78) where chdb is not installed.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -50,6 +51,7 @@ class EmbeddedClickHouse:
         directory.mkdir(parents=True, exist_ok=True)
         config = directory / "config.xml"
         config.write_text(_CONFIG)
+        self._lock = threading.Lock()
         self._session = Session(f"{directory}?config-file={config}")
         self.execute(f"CREATE DATABASE IF NOT EXISTS {DATABASE} ENGINE = Atomic")
         self.execute(f"USE {DATABASE}")
@@ -57,9 +59,11 @@ class EmbeddedClickHouse:
 
     def execute(self, query: str) -> list[tuple[Any, ...]]:
         """Run one statement; give its rows, times as texts."""
-        answer = self._session.query(query, "JSONCompactEachRow").bytes()
+        with self._lock:
+            answer = self._session.query(query, "JSONCompactEachRow").bytes()
         return [tuple(orjson.loads(line)) for line in answer.splitlines()]
 
     def close(self) -> None:
         """Stop reading, and end."""
-        self._session.close()
+        with self._lock:
+            self._session.close()

@@ -36,13 +36,13 @@ class DominationError(Exception):
 
 
 @contextmanager
-def of_the_extra(what: str) -> Iterator[None]:
+def of_the_extra(what: str, extra: str = "demo") -> Iterator[None]:
     """Turn an import that fails within into an expected end (78) that says what to install."""
     try:
         yield
     except ImportError as error:
         raise DominationError(
-            Exit.SETTING, f"{what} is an extra: pip install 'domination[demo]'"
+            Exit.SETTING, f"{what} is an extra: pip install 'domination[{extra}]'"
         ) from error
 
 

@@ -46,6 +46,10 @@ class Lifecycle:
         """Wait before a call is tried again, or until the end."""
         self._stop.wait(seconds)
 
+    def wait(self) -> None:
+        """Wait for the end."""
+        self._stop.wait()
+
     def fail(self, error: Exception) -> None:
         """Log why the process ends, take its exit code and stop; the first failure wins."""
         with self._lock:

@@ -84,6 +84,8 @@ class Settings:
     """Consumer group of ClickHouse; a second ClickHouse needs one of its own."""
     http: str = ""
     """`host:port` of /healthz, /readyz and /metrics; a port alone is on 127.0.0.1; empty: none."""
+    monitor: str = "127.0.0.1:8080"
+    """`host:port` of the page of `domination monitor`; a port alone is on 127.0.0.1."""
     log_level: str = "info"
     """debug, info, warning or error."""
     log_format: str = "text"
@@ -120,11 +122,13 @@ class Settings:
             "clickhouse_url",
             "takes clickhouse://user:password@host:port/database, with %2F for a / and so on",
         )
-        _require(
-            not self.http or _port(self.http.rpartition(":")[2]),
-            "http",
-            "takes host:port, or a port on 127.0.0.1",
-        )
+        for name in ("http", "monitor"):
+            text = getattr(self, name)
+            _require(
+                (name == "http" and not text) or _port(text.rpartition(":")[2]),
+                name,
+                "takes host:port, or a port on 127.0.0.1",
+            )
         for name in self.kafka:
             _require(name not in _REFUSED, f"kafka.{name}", f"is not free: {_REFUSED.get(name)}")
 
@@ -136,8 +140,12 @@ class Settings:
     @property
     def http_address(self) -> tuple[str, int]:
         """Host and port of `http`, where that is not empty."""
-        host, _, port = self.http.rpartition(":")
-        return host.strip("[]") or "127.0.0.1", int(port)
+        return _address(self.http)
+
+    @property
+    def monitor_address(self) -> tuple[str, int]:
+        """Host and port of `monitor`."""
+        return _address(self.monitor)
 
     @property
     def id_prefix(self) -> str:
@@ -166,6 +174,11 @@ def _fits(clickhouse_url: str) -> bool:
         )
     except ValueError:  # Its text would show a part of the password.
         return False
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return host.strip("[]") or "127.0.0.1", int(port)
 
 
 def _port(text: str) -> bool:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections import Counter
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from confluent_kafka import Consumer, TopicPartition
-
-from domination.shadow import LABELS
+from domination.rate import Rate
+from domination.rows import counts, latest
+from domination.topics import Tail
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from domination.rows import Human
     from domination.schema import Database
     from domination.settings import Settings
 
 _LOOK_SECONDS: Final = 0.5
-_LOOKS: Final = 6
-"""The rate is that of so many looks: rows come once a second."""
+_RATE_SECONDS: Final = 3.0
+"""The rate is the mean of so many: rows come once a second."""
 
 
 class Snapshot(NamedTuple):
@@ -30,8 +31,7 @@ class Snapshot(NamedTuple):
     rows: int
     counts: Mapping[str, int]
     """Rows of each type by its name."""
-    latest: list[tuple[str, str, str]]
-    """The latest rows: unique id, type, time."""
+    latest: Sequence[Human]
     rate: float
     """Rows a second."""
 
@@ -54,51 +54,36 @@ class Watch:
         self._topics = settings.topics[1:]
         self._seen: Counter[str | None] = Counter()
         # Offsets would not do: the transactions' own marks are among them.
-        self._consumer = Consumer(
-            {"bootstrap.servers": settings.bootstrap_servers, "group.id": "watch", "log_level": 0}
-        )
-        self._consumer.assign(
-            [
-                TopicPartition(topic, n, 0)
-                for topic in self._topics
-                for n in range(partitions[topic])
-            ]
-        )
-        ((now,),) = self._ask("SELECT toString(now64(3, 'UTC'))")
-        self._ours = f"FROM shadow FINAL WHERE emit_timestamp >= '{now}'"
-        self._looks: deque[tuple[float, int]] = deque([(time.monotonic(), 0)], maxlen=_LOOKS)
+        self._tail = Tail(settings)
+        for topic in self._topics:
+            self._tail.follow(topic, partitions[topic])
+        ((now,),) = clickhouse.execute("SELECT toString(now64(3, 'UTC'))")
+        self._ours = f"FINAL WHERE emit_timestamp >= '{now}'"
+        self._looked = time.monotonic()
+        self._rate = Rate(_RATE_SECONDS)
+        self._rate.add(self._looked, 0)
 
     def due(self) -> bool:
         """Tell whether it is time to look again."""
-        return time.monotonic() - self._looks[-1][0] >= _LOOK_SECONDS
+        return time.monotonic() - self._looked >= _LOOK_SECONDS
 
     def close(self) -> None:
         """Stop looking."""
-        self._consumer.close()
+        self._tail.close()
 
     def look(self, ratings: int) -> Snapshot:
         """Look at everything, `ratings` having been sent."""
-        while messages := self._consumer.consume(5000, 0):
-            self._seen.update(each.topic() for each in messages if each.error() is None)
+        self._seen.update(each.topic() for each in self._tail.new())
         shadows, dead_letters = (self._seen[topic] for topic in self._topics)
-        counts = dict.fromkeys(LABELS, 0)
-        counts |= dict(self._ask(f"SELECT toString(type), count() {self._ours} GROUP BY type"))
-        rows = sum(counts.values())
-        since, before = self._looks[0]
-        self._looks.append((time.monotonic(), rows))
-        rate = (rows - before) / (self._looks[-1][0] - since)
-        return Snapshot(ratings, shadows, dead_letters, rows, counts, self._latest(), rate)
+        found = counts(self._clickhouse, self._ours)
+        rows = sum(found.values())
+        self._looked = time.monotonic()
+        rate = self._rate.add(self._looked, rows) or 0.0
+        newest = latest(self._clickhouse, self._ours)
+        return Snapshot(ratings, shadows, dead_letters, rows, found, newest, rate)
 
     def each_once(self) -> bool:
         """Tell whether no human has two rows."""
-        ((rows, humans),) = self._ask(f"SELECT count(), uniqExact(unique_id) {self._ours}")
+        query = f"SELECT count(), uniqExact(unique_id) FROM shadow {self._ours}"  # noqa: S608 - ours
+        ((rows, humans),) = self._clickhouse.execute(query)
         return bool(rows == humans)
-
-    def _latest(self) -> list[tuple[Any, ...]]:
-        return self._ask(
-            f"SELECT unique_id, toString(type), toString(emit_timestamp) {self._ours}"
-            " ORDER BY emit_timestamp DESC, kafka_partition, kafka_offset DESC LIMIT 5"
-        )
-
-    def _ask(self, query: str) -> list[tuple[Any, ...]]:
-        return self._clickhouse.execute(query)

@@ -1,0 +1,35 @@
+"""The command `monitor`: what is seen of both servers, and the page of it, until a signal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from domination import log
+from domination.clickhouse import Server
+from domination.errors import Exit
+from domination.lifecycle import Lifecycle
+from domination.rows import Tables
+from domination.sources import watching
+from domination.topics import Cluster
+from domination.web import listen, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from domination.settings import Settings
+
+_ANSWER_SECONDS: Final = 10
+
+
+def run(settings: Settings, say: Callable[[str], None]) -> Exit:
+    """Serve the page until SIGTERM or Ctrl-C; neither server has to be there."""
+    log.configure(settings)
+    lifecycle = Lifecycle()
+    listening = listen(*settings.monitor_address)
+    tables = Tables(Server(settings, _ANSWER_SECONDS))
+    cluster = Cluster(settings)
+    lifecycle.stop_on_signals()
+    with watching(cluster.look, tables.look) as see, serving(listening, see) as address:
+        say(f"Domination at {address}")
+        lifecycle.wait()
+    return Exit.OK

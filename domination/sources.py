@@ -1,0 +1,126 @@
+"""What the monitor sees: of each source the last that it told, and whether it still does.
+
+Each source is asked on a thread of its own, so that one that does not answer holds nobody up, and
+once for all who look.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
+
+from domination.errors import DominationError
+from domination.log import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from domination.rows import Rows
+    from domination.topics import Topics
+
+_PAUSE_SECONDS: Final = 1.0
+_SILENT_SECONDS: Final = 10.0
+_LAST_SECONDS: Final = 2.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Source(Generic[T]):
+    """What is known of one source at one moment; moments are seconds since 1970."""
+
+    name: str
+    data: T | None = None
+    """The last that it told."""
+    at: float | None = None
+    """When it told that."""
+    down_since: float | None = None
+    why: str = ""
+    """What is wrong with it while it is down."""
+
+    @property
+    def up(self) -> bool:
+        """Whether what it told last is fresh."""
+        return self.data is not None and self.down_since is None
+
+
+class Seen(NamedTuple):
+    """Everything, at one moment."""
+
+    kafka: Source[Topics]
+    clickhouse: Source[Rows]
+
+
+class Watcher(Generic[T]):
+    """Asks one source again and again until it is told to end."""
+
+    def __init__(
+        self,
+        name: str,
+        look: Callable[[], T],
+        clock: Callable[[], float] = time.time,
+        pause_seconds: float = _PAUSE_SECONDS,
+    ) -> None:
+        self._source: Source[T] = Source(name)
+        self._look = look
+        self._clock = clock
+        self._pause = pause_seconds
+        self._asked: float | None = None
+        self._end = threading.Event()
+        # A daemon: a source that does not answer does not hold up the end either.
+        self._thread = threading.Thread(target=self._run, name=f"domination-{name}", daemon=True)
+        self._thread.start()
+
+    @property
+    def source(self) -> Source[T]:
+        """What is known now; one that has been silent for ten seconds is down."""
+        source, asked = self._source, self._asked
+        if source.down_since is None and asked and self._clock() - asked > _SILENT_SECONDS:
+            return replace(source, down_since=asked, why="it does not answer")
+        return source
+
+    def end(self) -> None:
+        """Ask no more; waits a moment for an answer that is on its way."""
+        self._end.set()
+        self._thread.join(_LAST_SECONDS)
+
+    def _run(self) -> None:
+        while not self._end.is_set():
+            self._asked = began = self._clock()
+            self._source = self._turn(began)
+            self._asked = None
+            self._end.wait(self._pause)
+
+    def _turn(self, began: float) -> Source[T]:
+        before = self._source
+        try:
+            data = self._look()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the page has to say it
+            why = _told(error)
+            if before.down_since is None:
+                logger.warning("%s is down: %s", before.name, why)
+            return replace(before, down_since=before.down_since or began, why=why)
+        if before.down_since is not None:
+            logger.info("%s is back", before.name)
+        return Source(before.name, data, self._clock())
+
+
+@contextmanager
+def watching(
+    topics: Callable[[], Topics], rows: Callable[[], Rows]
+) -> Iterator[Callable[[], Seen]]:
+    """Look at both sources from now on; yield what gives the state."""
+    kafka, clickhouse = Watcher("Kafka", topics), Watcher("ClickHouse", rows)
+    try:
+        yield lambda: Seen(kafka.source, clickhouse.source)
+    finally:
+        kafka.end()
+        clickhouse.end()
+
+
+def _told(error: Exception) -> str:
+    first = str(error).partition("\n")[0] or type(error).__name__
+    return first if isinstance(error, DominationError) else f"{type(error).__name__}: {first}"

@@ -1,0 +1,138 @@
+"""The page of the monitor, served: NiceGUI draws it, by what it brings itself.
+
+NiceGUI because it is light for what it does (130 MB with all it needs and a start of 1.2 s, where
+Panel takes 390 MB and 2 s), ships every script, style and font, draws with ECharts, and has no
+reader of its own to ask what it shows: nothing leaves the machine.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import uvicorn
+from fastapi import FastAPI
+from nicegui import ui
+
+from domination import page
+from domination.errors import DominationError, Exit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from domination.sources import Seen
+
+_Draw = Callable[["Seen"], None]
+
+_DRAW_SECONDS: Final = 1.0
+_STYLE: Final = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
+_ICON: Final = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">'
+    '<rect width="32" height="32" rx="7" fill="#111827"/><path d="M9 7h6a9 9 0 0 1 0 18H9z" fill="#e69f00"/></svg>'
+)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take a port (0: a free one); 78 where it cannot be had."""
+    try:
+        return socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
+        )
+    except OSError as error:
+        raise DominationError(
+            Exit.SETTING,
+            f"cannot listen on {host}:{port} ({error.strerror}): set DOMINATION_MONITOR to "
+            "another port",
+        ) from error
+
+
+@contextmanager
+def serving(listening: socket.socket, see: Callable[[], Seen]) -> Iterator[str]:
+    """Serve the page of what is seen, on a thread; yield its address once it answers."""
+    app = FastAPI(openapi_url=None)
+    app.add_api_route("/healthz", lambda: {"alive": True})
+    ui.run_with(
+        app,
+        root=lambda: _draw(see),
+        title="Domination",
+        favicon=_ICON,
+        dark=None,
+        language="en-US",
+        tailwind=False,
+        show_welcome_message=False,
+    )
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_config=None, log_level="error", timeout_graceful_shutdown=1)
+    )
+    thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
+    thread.start()
+    try:
+        while not server.started and thread.is_alive():
+            thread.join(0.02)
+        host, port, *_ = listening.getsockname()
+        yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(5)
+
+
+def _draw(see: Callable[[], Seen]) -> None:
+    """Draw the page for one who looks, and again and again with what is seen then."""
+    seen = see()
+    ui.add_css(_STYLE)
+    with ui.element("header"):
+        ui.html("Domination", tag="h1", sanitize=False)
+        again = [_text(page.status, seen, "status", 'role="status"')]
+    with ui.element("main"):
+        again.append(_text(page.figures, seen, "figures", tag="dl"))
+        for card in page.CARDS:
+            again.extend(_card(card, seen))
+
+    def draw() -> None:
+        now = see()
+        for each in again:
+            each(now)
+
+    ui.timer(_DRAW_SECONDS, draw)
+
+
+def _card(card: page.Card, seen: Seen) -> Iterator[_Draw]:
+    with ui.element("section").classes(f"card {card.name}") as section:
+        yield _text(lambda now: page.head(card, now), seen, "head")
+        if card.chart:
+            yield _chart(card.chart, seen, card.says)
+        else:
+            yield _text(card.html, seen, "body")
+
+    def fade(now: Seen) -> None:
+        section.classes(**{"add" if page.stale(card, now) else "remove": "stale"})
+
+    fade(seen)
+    yield fade
+
+
+def _text(
+    of: Callable[[Seen], str], seen: Seen, name: str, props: str = "", tag: str = "div"
+) -> _Draw:
+    # Each text within has been escaped: page.py says so.
+    html = ui.html(of(seen), sanitize=False, tag=tag).classes(name).props(props)
+
+    def draw(now: Seen) -> None:
+        html.set_content(of(now))
+
+    return draw
+
+
+def _chart(of: Callable[[Seen], page.Options], seen: Seen, says: str) -> _Draw:
+    chart = ui.echart(of(seen), renderer="svg").props(f'role="img" aria-label="{says}"')
+
+    def draw(now: Seen) -> None:
+        if (options := of(now)) != chart.options:
+            chart.options.update(options)
+            chart.update()
+
+    return draw
