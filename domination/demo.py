@@ -89,7 +89,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> Exit:
 
 @contextmanager
 def _page(settings: Settings, clickhouse: Database) -> Iterator[str]:
-    """Serve the monitor's page of these two, where it is served by default or else on a free port."""
+    """Serve the monitor's page of these two: at its usual address, or else on a free port."""
     with of_the_extra("the page"):
         from domination.web import listen, serving  # noqa: PLC0415 - takes a second
     host, port = settings.monitor_address

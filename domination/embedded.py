@@ -42,7 +42,8 @@ def mock_broker() -> Iterator[str]:
 class EmbeddedClickHouse:
     """A ClickHouse without a server, its data in a directory; at most one in a process at a time.
 
-    Any thread may ask it; one at a time does. Raises `DominationError` (78) where chdb is not installed.
+    Any thread may ask it; one at a time does. Raises `DominationError` (78) where chdb is not
+    installed.
     """
 
     def __init__(self, directory: Path) -> None:

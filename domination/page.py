@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 from html import escape
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from domination.rows import BUCKET_SECONDS
+from domination import charts
 from domination.shadow import LABELS
 
 if TYPE_CHECKING:
@@ -14,12 +14,10 @@ if TYPE_CHECKING:
 
     from domination.rows import Totals
     from domination.sources import Seen, Source
+    from domination.topics import Topics
 
 UNKNOWN: Final = "unknown"
-_NOTHING: Final = "–"
-_GAP_SECONDS: Final = 5.0
-
-Options = dict[str, Any]
+_NOTHING: Final = "-"
 
 
 class Card(NamedTuple):
@@ -29,7 +27,7 @@ class Card(NamedTuple):
     title: str
     source: str
     html: Callable[[Seen], str] = lambda _: ""
-    chart: Callable[[Seen], Options] | None = None
+    chart: Callable[[Seen], charts.Options] | None = None
     says: str = ""
     """What a chart shows, for those who hear the page."""
 
@@ -64,14 +62,15 @@ def figures(seen: Seen) -> str:
     told: list[tuple[Source[Any], str, str, str, str]] = [
         (kafka, "ratings", "Ratings / s", _rate(topics and topics.rate), "sent"),
         (clickhouse, "shadows", "Shadows / s", _rate(rows and rows.rate), "stored"),
-        (clickhouse, "age", "Freshness", _age(rows and rows.age), "age of the newest shadow"),
+        (clickhouse, "age", "Freshness", _age(rows and rows.age), "since the newest shadow"),
         (
             kafka,
             "lag",
             "Lag",
-            _lag(topics.worker_lag) if topics else _NOTHING,
+            _lag(topics, "worker"),
             "ratings not judged",
         ),
+        (kafka, "clickhouse-lag", "ClickHouse lag", _lag(topics, "clickhouse"), "not stored"),
         (clickhouse, "humans", "Humans", _total(totals), about or "judged, each once"),
         (kafka, "letters", "Dead letters", _sum(letters and letters.reasons), _letters(seen)),
         (clickhouse, "broken", "Broken rows", _count(rows and rows.broken), "no shadows"),
@@ -92,112 +91,6 @@ def _letters(seen: Seen) -> str:
     if letters and not letters.whole:
         return "still being read"
     return f"{letters.sent_back:,} of them sent back" if letters and letters.sent_back else "in all"
-
-
-# Charts.
-
-
-def throughput(seen: Seen) -> Options:
-    """Draw ratings and shadows a second."""
-    topics, rows = seen.kafka.data, seen.clickhouse.data
-    lines = {
-        "Ratings": ("--ratings", topics.rates if topics else ()),
-        "Shadows": ("--shadows", rows.rates if rows else ()),
-    }
-    return _chart(
-        [
-            _line(name, colour, [[at * 1000, value] for at, value in _with_gaps(points)])
-            for name, (colour, points) in lines.items()
-        ]
-    )
-
-
-def over_time(seen: Seen) -> Options:
-    """Draw shadows a second by type, one upon the other, by when they were emitted."""
-    return _areas(seen, lambda count, _: count / BUCKET_SECONDS)
-
-
-def shares(seen: Seen) -> Options:
-    """Draw the share of each type, in percent."""
-    options = _areas(seen, lambda count, total: 100 * count / total if total else None)
-    options["yAxis"] |= {"max": 100, "axisLabel": {**_LABEL, "formatter": "{value} %"}}
-    return options
-
-
-def _areas(seen: Seen, value: Callable[[int, int], float | None]) -> Options:
-    spans = seen.clickhouse.data.totals.over_time if seen.clickhouse.data else ()
-    return _chart(
-        [
-            _line(
-                name,
-                f"--{name.lower()}",
-                [[at * 1000, value(found[name], sum(found.values()))] for at, found in spans],
-                stack="all",
-                areaStyle={"opacity": 0.85, "color": f"var(--{name.lower()})"},
-            )
-            for name in LABELS
-        ]
-    )
-
-
-_LABEL: Final = {"color": "var(--dim)", "fontSize": 13, "fontFamily": "inherit"}
-
-
-def _chart(series: list[Options]) -> Options:
-    line = {"lineStyle": {"color": "var(--line)"}}
-    return {
-        "animation": False,
-        "useUTC": True,
-        "grid": {"left": 8, "right": 20, "top": 40, "bottom": 4, "containLabel": True},
-        "legend": {
-            "left": 0,
-            "top": 0,
-            "selectedMode": False,
-            "itemWidth": 14,
-            "itemHeight": 10,
-            "icon": "roundRect",
-            "textStyle": _LABEL | {"color": "var(--ink)"},
-        },
-        "xAxis": {
-            "type": "time",
-            "axisLabel": _LABEL | {"hideOverlap": True, "formatter": "{HH}:{mm}"},
-            "minInterval": 60_000,
-            "axisLine": line,
-            "axisTick": line,
-            "splitLine": {"show": False},
-        },
-        "yAxis": {
-            "type": "value",
-            "min": 0,
-            "splitNumber": 3,
-            "axisLabel": _LABEL,
-            "splitLine": line,
-        },
-        "series": series,
-    }
-
-
-def _line(name: str, colour: str, data: list[list[float | None]], **more: Any) -> Options:
-    return {
-        "type": "line",
-        "name": name,
-        "data": data,
-        "showSymbol": False,
-        "silent": True,
-        "itemStyle": {"color": f"var({colour})"},
-        "lineStyle": {"color": f"var({colour})", "width": 0 if more else 2.5},
-        **more,
-    }
-
-
-def _with_gaps(points: Iterable[tuple[float, float]]) -> Iterable[tuple[float, float | None]]:
-    """Break a line where nothing was known for a while, instead of drawing across."""
-    before: float | None = None
-    for at, value in points:
-        if before is not None and at - before > _GAP_SECONDS:
-            yield before + 1, None
-        yield at, value
-        before = at
 
 
 # Tables.
@@ -224,14 +117,11 @@ def lag(seen: Seen) -> str:
     topics = seen.kafka.data
     if topics is None:
         return _none("Nothing known yet")
-    worker = (
-        _bars("worker", topics.worker_lag)
-        if topics.worker_lag is not None
-        else _none("Unknown: this broker keeps no offsets of transactions")
-    )
+    if topics.lags is None:
+        return _none("Unknown: this broker does not keep what groups have committed")
     return (
-        f"<h3>Workers, of ratings</h3>{worker}"
-        f"<h3>ClickHouse, of shadows</h3>{_bars('clickhouse', topics.clickhouse_lag)}"
+        f"<h3>Workers, of ratings</h3>{_bars('worker', topics.lags['worker'])}"
+        f"<h3>ClickHouse, of shadows</h3>{_bars('clickhouse', topics.lags['clickhouse'])}"
     )
 
 
@@ -285,21 +175,21 @@ CARDS: Final = (
         "throughput",
         "Ratings and shadows per second",
         "both",
-        chart=throughput,
+        chart=charts.throughput,
         says="Ratings sent and shadows stored per second, the last five minutes",
     ),
     Card(
         "over-time",
         "Shadows per second, by type",
         "clickhouse",
-        chart=over_time,
+        chart=charts.over_time,
         says="Shadows per second by type, the last five minutes",
     ),
     Card(
         "shares",
         "Shares, by type",
         "clickhouse",
-        chart=shares,
+        chart=charts.shares,
         says="The share of each type, the last five minutes",
     ),
     Card("types", "Humans by type", "clickhouse", types),
@@ -367,11 +257,13 @@ def _age(value: float | None) -> str:
     return _NOTHING if value is None else f"{value:,.1f} s"
 
 
-def _lag(values: Mapping[int, int] | None) -> str:
-    return UNKNOWN if values is None else f"{sum(values.values()):,}"
+def _lag(topics: Topics | None, group: str) -> str:
+    if topics is None:
+        return _NOTHING
+    return UNKNOWN if topics.lags is None else _sum(topics.lags[group])
 
 
-def _sum(values: Mapping[str, int] | None) -> str:
+def _sum(values: Mapping[Any, int] | None) -> str:
     return _NOTHING if values is None else f"{sum(values.values()):,}"
 
 

@@ -47,10 +47,9 @@ class Topics(NamedTuple):
     """Ratings a second."""
     rates: tuple[tuple[float, float], ...]
     """Moments and rates of the last minutes."""
-    worker_lag: Mapping[int, int] | None
-    """Records that the workers have not committed, by partition; None: the broker cannot tell."""
-    clickhouse_lag: Mapping[int, int]
-    """Offsets that ClickHouse has not committed, by partition: transactions' marks take some."""
+    lags: Mapping[str, Mapping[int, int]] | None
+    """Offsets not committed, by partition: of the `worker` group, and of ClickHouse's, which
+    transactions' own marks take some of. None: the broker cannot tell."""
     letters: Letters
 
 
@@ -108,7 +107,7 @@ class Tail:
 class Cluster:
     """Looks at the topics of one cluster.
 
-    `offsets`: whether it keeps the offsets that transactions commit; a mock broker does not.
+    `offsets`: whether it keeps what groups have committed; a mock broker does not.
     """
 
     def __init__(
@@ -137,14 +136,20 @@ class Cluster:
         return Topics(
             rate,
             tuple(self._rate.history),
-            self._admin.lags(settings.group, settings.input_topic) if self._offsets else None,
-            self._admin.lags(settings.clickhouse_group, settings.output_topic),
+            self._lags() if self._offsets else None,
             self._letters(found[settings.dead_letter_topic]),
         )
 
     def close(self) -> None:
         """Stop reading."""
         self._tail.close()
+
+    def _lags(self) -> dict[str, dict[int, int]]:
+        settings = self._settings
+        return {
+            "worker": self._admin.lags(settings.group, settings.input_topic),
+            "clickhouse": self._admin.lags(settings.clickhouse_group, settings.output_topic),
+        }
 
     def _letters(self, partitions: int) -> Letters:
         self._tail.follow(self._settings.dead_letter_topic, partitions)

@@ -18,7 +18,7 @@ import uvicorn
 from fastapi import FastAPI
 from nicegui import ui
 
-from domination import page
+from domination import charts, page
 from domination.errors import DominationError, Exit
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ _DRAW_SECONDS: Final = 1.0
 _STYLE: Final = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
 _ICON: Final = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">'
-    '<rect width="32" height="32" rx="7" fill="#111827"/><path d="M9 7h6a9 9 0 0 1 0 18H9z" fill="#e69f00"/></svg>'
+    '<rect width="32" height="32" rx="7" fill="#111827"/>'
+    '<path d="M9 7h6a9 9 0 0 1 0 18H9z" fill="#e69f00"/></svg>'
 )
 
 
@@ -127,7 +128,7 @@ def _text(
     return draw
 
 
-def _chart(of: Callable[[Seen], page.Options], seen: Seen, says: str) -> _Draw:
+def _chart(of: Callable[[Seen], charts.Options], seen: Seen, says: str) -> _Draw:
     chart = ui.echart(of(seen), renderer="svg").props(f'role="img" aria-label="{says}"')
 
     def draw(now: Seen) -> None:

@@ -13,6 +13,8 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from domination import schema
+from domination.settings import Settings
 from kafka_server import free_ports
 
 if TYPE_CHECKING:
@@ -63,6 +65,17 @@ USER = f"""
 def why_not() -> str | None:
     """Say what is missing for a ClickHouse here, if anything."""
     return None if PROGRAM else "no clickhouse-server"
+
+
+def kept() -> list[str]:
+    """Give the statements of the two tables that keep what was read, in types this server knows."""
+    made = dict(schema.statements(Settings()))
+    return [
+        made[table]
+        .replace("DateTime64(3, 'UTC')", "DateTime('UTC')")
+        .replace("LowCardinality(String)", "String")
+        for table in ("shadow", "shadow_broken")
+    ]
 
 
 class ClickHouseServer:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+from playwright.sync_api import sync_playwright
 
 import clickhouse_server as clickhouse
 import kafka_server
@@ -18,6 +20,8 @@ from pipeline import Pipeline
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from playwright.sync_api import Browser
 
 CI = bool(os.environ.get("CI"))
 
@@ -113,6 +117,18 @@ def parser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseCore]
     )
     yield made
     made.kill()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Give a browser, Debian's own, without a screen."""
+    program = shutil.which("chromium")
+    need("Chromium", None if program else "no chromium")
+    with sync_playwright() as playwright:
+        # Root, as in a container, may not shut it in a sandbox.
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

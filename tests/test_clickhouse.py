@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import pytest
 from clickhouse_driver import Client, errors
 
-from clickhouse_server import PASSWORD
-from domination import schema
+from clickhouse_server import PASSWORD, kept
 from domination.clickhouse import Server
 from domination.errors import DominationError, Exit
 from domination.settings import Settings
@@ -53,11 +52,8 @@ def database(clickhouse_server: ClickHouseServer) -> Iterator[Database]:
 @pytest.fixture
 def stored(database: Database) -> Database:
     """Give a database with the two tables that keep what was read, and nothing in them."""
-    made = dict(schema.statements(Settings()))
-    for table in ("shadow", "shadow_broken"):
-        # This server is older than both types.
-        sql = made[table].replace("DateTime64(3, 'UTC')", "DateTime('UTC')")
-        database.client.execute(sql.replace("LowCardinality(String)", "String"))
+    for sql in kept():
+        database.client.execute(sql)
     return database
 
 
