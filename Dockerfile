@@ -6,7 +6,7 @@ RUN pip download --quiet --require-hashes --only-binary :all: --dest /wheels -r 
 COPY . .
 RUN pip wheel --quiet --no-index --find-links /wheels --no-deps --wheel-dir /dist . \
     && python -m venv --without-pip /app \
-    && pip --python /app/bin/python install --quiet --no-index --find-links /wheels /dist/*.whl
+    && pip --python /app/bin/python install --quiet --no-index --find-links /wheels "$(ls /dist/*.whl)[monitor]"
 
 FROM python:3.12.13-slim-bookworm
 COPY --from=build /app /app

@@ -12,9 +12,11 @@ from domination.shadow import LABELS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from domination.rows import Totals
+    from domination.rows import Rows, Totals
     from domination.sources import Seen, Source
     from domination.topics import Topics
+
+_OLD_SECONDS: Final = 10.0
 
 UNKNOWN: Final = "unknown"
 _NOTHING: Final = "-"
@@ -57,7 +59,6 @@ def figures(seen: Seen) -> str:
     kafka, clickhouse = seen
     topics, rows = kafka.data, clickhouse.data
     totals = rows.totals if rows else None
-    about = "" if totals is None or totals.exact else "about, until merged"
     letters = topics.letters if topics else None
     told: list[tuple[Source[Any], str, str, str, str]] = [
         (kafka, "ratings", "Ratings / s", _rate(topics and topics.rate), "sent"),
@@ -71,7 +72,7 @@ def figures(seen: Seen) -> str:
             "ratings not judged",
         ),
         (kafka, "clickhouse-lag", "ClickHouse lag", _lag(topics, "clickhouse"), "not stored"),
-        (clickhouse, "humans", "Humans", _total(totals), about or "judged, each once"),
+        (clickhouse, "humans", "Humans", _total(totals), _counted(clickhouse)),
         (kafka, "letters", "Dead letters", _sum(letters and letters.reasons), _letters(seen)),
         (clickhouse, "broken", "Broken rows", _count(rows and rows.broken), "no shadows"),
     ]
@@ -84,6 +85,15 @@ def _figure(source: Source[Any], name: str, title: str, value: str, what: str) -
         f'<dd class="value" data-figure="{name}">{value}</dd>'
         f'<dd class="what">{_as_of(source) or what}</dd></div>'
     )
+
+
+def _counted(source: Source[Rows]) -> str:
+    """Say what the count of humans is: exact or not, and of when where that is a while ago."""
+    if source.data is None or source.at is None:
+        return ""
+    totals = source.data.totals
+    what = "judged, each once" if totals.exact else "about: not all merged"
+    return what + (f", as of {moment(totals.at)}" if source.at - totals.at > _OLD_SECONDS else "")
 
 
 def _letters(seen: Seen) -> str:

@@ -47,6 +47,8 @@ class Totals(NamedTuple):
     """Rows of each type by its name."""
     exact: bool
     """Whether each row counts once; else one that was read again may count twice for a while."""
+    at: float
+    """When that was counted, in seconds since 1970."""
     over_time: tuple[tuple[int, Mapping[str, int]], ...]
     """Rows emitted in each span of `BUCKET_SECONDS`, by the second it begins with, since 1970."""
 
@@ -100,7 +102,7 @@ class Tables:
 
     def _count(self, now: float, *, final: bool) -> Totals:
         return Totals(
-            counts(self._database, "FINAL" if final else ""), final, self._over_time(int(now))
+            counts(self._database, "FINAL" if final else ""), final, now, self._over_time(int(now))
         )
 
     def _over_time(self, now: int) -> tuple[tuple[int, Mapping[str, int]], ...]:

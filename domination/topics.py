@@ -10,7 +10,6 @@ from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
     KafkaError,
-    KafkaException,
     Message,
     TopicPartition,
 )
@@ -86,18 +85,24 @@ class Tail:
             self._unread |= dict.fromkeys(((topic, n) for n in new), True)
 
     def new(self) -> Iterator[Message]:
-        """Give the records that have come, for a second at most."""
+        """Give the records that have come, for a second at most.
+
+        Raises `DominationError` (77) where reading is refused. Any other trouble is waited out.
+        """
         deadline = time.monotonic() + _READ_SECONDS
-        with broker.told(self._settings, "reading the topics"):
-            while time.monotonic() < deadline and (found := self._consumer.consume(_BATCH, 0)):
-                for message in found:
-                    error = message.error()
-                    if error is None:
-                        yield message
-                    elif error.code() == KafkaError._PARTITION_EOF:
-                        self._unread[message.topic(), message.partition()] = False
-                    else:
-                        raise KafkaException(error)
+        refused = None
+        while time.monotonic() < deadline and (found := self._consumer.consume(_BATCH, 0)):
+            for message in found:
+                error = message.error()
+                if error is None:
+                    yield message
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    self._unread[message.topic(), message.partition()] = False
+                else:
+                    right = f"READ on topic {message.topic()}"
+                    refused = broker.refusal(self._settings, error, "reading", right)
+        if refused:
+            raise refused
 
     def close(self) -> None:
         """Stop reading."""

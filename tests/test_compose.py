@@ -163,5 +163,22 @@ def test_workers_can_be_many() -> None:
     assert "DOMINATION_INSTANCE" not in worker["environment"]
 
 
-def test_humans_are_rated_only_when_asked_for() -> None:
-    assert [name for name, service in SERVICES.items() if "profiles" in service] == ["producer"]
+def test_humans_are_rated_and_shown_only_when_asked_for() -> None:
+    asked_for = {name: service.get("profiles") for name, service in SERVICES.items()}
+    named = {name: [name] for name in ("producer", "monitor")}
+    assert {name: profiles for name, profiles in asked_for.items() if profiles} == named
+
+
+def test_the_host_finds_the_page_where_the_settings_serve_it() -> None:
+    host, port = Settings().monitor_address
+    inside = from_environment(SERVICES["monitor"]["environment"]).monitor_address
+    assert SERVICES["monitor"]["ports"] == [f"{host}:{port}:{inside[1]}"]
+    assert inside[0] == "0.0.0.0"
+
+
+def test_the_page_asks_clickhouse_as_its_user() -> None:
+    urls = {
+        from_environment(SERVICES[name]["environment"]).clickhouse_url
+        for name in ("monitor", "schema")
+    }
+    assert len(urls) == 1

@@ -7,6 +7,7 @@ import pty
 import re
 import signal
 import subprocess
+import urllib.request
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
@@ -60,9 +61,13 @@ def test_it_listens_here_only_and_ctrl_c_ends_it_with_0_and_leaves_nothing(
 ) -> None:
     demo = start(scratch)
     assert demo.stdout
+    address = re.search(r"http://\S+", demo.stdout.readline())
+    assert address
     for line in demo.stdout:
         if re.search(r", [1-9][\d,]* rows, ", line):
             break
+    with urllib.request.urlopen(address[0], timeout=10) as page:
+        assert "ClickHouse" in page.read().decode()
     running = [int(line.split()[0]) for line in processes(scratch)]
     assert len(running) == 2
     heard = set().union(*map(listening.addresses, running))

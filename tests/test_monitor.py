@@ -65,8 +65,7 @@ class Screen(NamedTuple):
         return self.page.inner_text(f"[data-source={name}]")
 
     def is_up(self, *names: str) -> None:
-        for name in names:
-            eventually(lambda n=name: self.source(n) == f"{n} up", 30, name)  # type: ignore[misc]
+        eventually(lambda: all(self.source(name) == f"{name} up" for name in names), 40)
 
 
 def address_of(monitor: Worker) -> str:
