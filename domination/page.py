@@ -1,4 +1,7 @@
-"""How the monitor looks: what is seen as HTML, and as the options of its charts. Pure."""
+"""How the monitor looks: what is seen, as HTML. Pure.
+
+Whatever comes from Kafka or ClickHouse is escaped here: ids and reasons are other people's.
+"""
 
 from __future__ import annotations
 

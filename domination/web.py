@@ -1,8 +1,8 @@
-"""The page of the monitor, served: NiceGUI draws it, by what it brings itself.
+"""The page of the monitor, served by NiceGUI.
 
-NiceGUI because it is light for what it does (130 MB with all it needs and a start of 1.2 s, where
-Panel takes 390 MB and 2 s), ships every script, style and font, draws with ECharts, and has no
-reader of its own to ask what it shows: nothing leaves the machine.
+It brings every script, style and font itself, ECharts among them, follows the system's light and
+dark, comes back by itself when a connection is lost, and is the lighter one: 105 MB with all it
+needs and 1.2 s to import, where Panel on Bokeh takes 370 MB and 2.1 s.
 """
 
 from __future__ import annotations
@@ -74,6 +74,8 @@ def serving(listening: socket.socket, see: Callable[[], Seen]) -> Iterator[str]:
     try:
         while not server.started and thread.is_alive():
             thread.join(0.02)
+        if not server.started:
+            raise RuntimeError("the page's server did not start")
         host, port, *_ = listening.getsockname()
         yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
     finally:
@@ -119,7 +121,7 @@ def _card(card: page.Card, seen: Seen) -> Iterator[_Draw]:
 def _text(
     of: Callable[[Seen], str], seen: Seen, name: str, props: str = "", tag: str = "div"
 ) -> _Draw:
-    # Each text within has been escaped: page.py says so.
+    # page.py has escaped what is not ours.
     html = ui.html(of(seen), sanitize=False, tag=tag).classes(name).props(props)
 
     def draw(now: Seen) -> None:

@@ -53,6 +53,8 @@ def test_what_is_for_the_tests_is_not_a_setting() -> None:
         ("DOMINATION_COMMIT_INTERVAL_SECONDS", "0"),
         ("DOMINATION_COMMIT_INTERVAL_SECONDS", "6"),
         ("DOMINATION_AVAILABILITY_TIMEOUT_SECONDS", "-1"),
+        ("DOMINATION_MONITOR", ""),
+        ("DOMINATION_MONITOR", "here:soon"),
         ("DOMINATION_LOG_LEVEL", "loud"),
         ("DOMINATION_LOG_FORMAT", "xml"),
         ("DOMINATION_CLICKHOUSE_URL", ""),
