@@ -77,7 +77,7 @@ def figures(seen: Seen) -> str:
         (kafka, "clickhouse-lag", "ClickHouse lag", _lag(topics, "clickhouse"), "not stored"),
         (clickhouse, "humans", "Humans", _total(totals), _counted(clickhouse)),
         (kafka, "letters", "Dead letters", _sum(letters and letters.reasons), _letters(seen)),
-        (clickhouse, "broken", "Broken rows", _count(rows and rows.broken), "no shadows"),
+        (clickhouse, "broken", "Broken rows", _count(totals and totals.broken), "no shadows"),
     ]
     return "".join(_figure(*each) for each in told)
 

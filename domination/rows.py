@@ -1,8 +1,8 @@
 """What ClickHouse has, asked while it grows: cheaply, again and again.
 
-What only looks at the parts' own figures, at the newest rows, or at the few that are broken is
-asked each time. What reads the whole table, or minutes of it, is asked again after 20 times as long
-as the answer took, so that a large table has no more than a twentieth of the server's time.
+What only looks at the parts' own figures or at the newest rows is asked each time. What reads whole
+tables, or minutes of one, is asked again after 20 times as long as the answers took, so that large
+tables take no more than a twentieth of the server's time.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ _LATE_SECONDS: Final = 3
 # With more of them reading each once takes too long to be asked again and again.
 _EXACT: Final = 10_000_000
 _LONGEST_ID: Final = 64
+# More often than that a row is hardly there before it is merged.
+_COPIES: Final = 4
 
 
 class Human(NamedTuple):
@@ -47,6 +49,8 @@ class Totals(NamedTuple):
     """Rows of each type by its name."""
     exact: bool
     """Whether each row counts once; else one that was read again may count twice for a while."""
+    broken: int
+    """Rows of `shadow_broken`, each once."""
     at: float
     """When that was counted, in seconds since 1970."""
     over_time: tuple[tuple[int, Mapping[str, int]], ...]
@@ -62,7 +66,6 @@ class Rows(NamedTuple):
     """Moments and rates of the last minutes."""
     age: float | None
     """Seconds since the newest row was emitted."""
-    broken: int
     latest: tuple[Human, ...]
     totals: Totals
 
@@ -85,7 +88,6 @@ class Tables:
         ((stored,),) = self._database.execute("SELECT count() FROM shadow")
         # Not the greatest of all: that of an empty table would be 1970.
         newest = latest(self._database, limit=_LATEST)
-        ((broken,),) = self._database.execute("SELECT count() FROM shadow_broken FINAL")
         now = self._clock()
         if self._totals is None or now >= self._due:
             self._totals = self._count(now, final=int(stored) <= self._exact)
@@ -95,15 +97,14 @@ class Tables:
             self._rate.add(now, int(stored)),
             tuple(self._rate.history),
             max(0.0, now - _seconds(newest[0].time)) if newest else None,
-            int(broken),
             newest,
             self._totals,
         )
 
     def _count(self, now: float, *, final: bool) -> Totals:
-        return Totals(
-            counts(self._database, "FINAL" if final else ""), final, now, self._over_time(int(now))
-        )
+        ((broken,),) = self._database.execute("SELECT count() FROM shadow_broken FINAL")
+        found = counts(self._database, "FINAL" if final else "")
+        return Totals(found, final, int(broken), now, self._over_time(int(now)))
 
     def _over_time(self, now: int) -> tuple[tuple[int, Mapping[str, int]], ...]:
         end = (now - _LATE_SECONDS) // BUCKET_SECONDS * BUCKET_SECONDS
@@ -129,12 +130,14 @@ def counts(database: Database, which: str) -> dict[str, int]:
 
 
 def latest(database: Database, which: str = "", limit: int = 5) -> tuple[Human, ...]:
-    """Give the latest rows, each once; a sorting key read backwards, to the limit."""
+    """Give the latest rows, each once."""
+    key = "emit_timestamp DESC, kafka_partition DESC, kafka_offset DESC"
     rows: list[tuple[Any, ...]] = database.execute(
         f"SELECT substringUTF8(unique_id, 1, {_LONGEST_ID}), toString(type),"  # noqa: S608 - ours
-        f" toString(emit_timestamp) FROM shadow {which}"
-        " ORDER BY emit_timestamp DESC, kafka_partition DESC, kafka_offset DESC"
-        f" LIMIT 1 BY emit_timestamp, kafka_partition, kafka_offset LIMIT {limit}"
+        " toString(emit_timestamp) FROM"
+        # By the end of the sorting key; to tell rows apart first would read all of them.
+        f" (SELECT * FROM shadow {which} ORDER BY {key} LIMIT {_COPIES * limit})"
+        f" ORDER BY {key} LIMIT 1 BY emit_timestamp, kafka_partition, kafka_offset LIMIT {limit}"
     )
     return tuple(Human(*row) for row in rows)
 

@@ -96,7 +96,7 @@ def test_what_is_counted_as_exact_is_what_final_counts(
     each = 250 if exact else 500
     assert rows.totals.exact is exact
     assert set(rows.totals.counts.values()) == {each}
-    assert (rows.age, rows.broken) == (1.5, 0)
+    assert (rows.age, rows.totals.broken) == (1.5, 0)
     assert [human.unique_id for human in rows.latest] == list(map(str, range(8)))
     # Five whole minutes up to what is still to come, of rows that came twice.
     spans = [sum(found.values()) for _, found in rows.totals.over_time]
