@@ -15,6 +15,7 @@ from confluent_kafka import (
 )
 
 from domination import broker, dead_letter
+from domination.errors import DominationError
 from domination.log import librdkafka
 from domination.rate import Rate
 
@@ -129,6 +130,18 @@ class Cluster:
 
     def look(self) -> Topics:
         """Ask for the state; raises `DominationError` where Kafka does not answer or refuses."""
+        try:
+            return self._look()
+        except DominationError:
+            # One that asked while a broker started may wait for its coordinator for ever.
+            self._admin = broker.Admin(self._settings)
+            raise
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._tail.close()
+
+    def _look(self) -> Topics:
         settings = self._settings
         found = self._admin.partitions(dict.fromkeys(settings.topics, "DESCRIBE"))
         broker.require_topics(found)
@@ -144,10 +157,6 @@ class Cluster:
             self._lags() if self._offsets else None,
             self._letters(found[settings.dead_letter_topic]),
         )
-
-    def close(self) -> None:
-        """Stop reading."""
-        self._tail.close()
 
     def _lags(self) -> dict[str, dict[int, int]]:
         settings = self._settings

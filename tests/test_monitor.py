@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 MONITOR: Final = (*DOMINATION, "monitor")
 # Where a page has to be legible: on a phone, a laptop, a wall.
-SIZES: Final = ((390, 844), (1366, 768), (1920, 1080))
+SCREENS: Final = ((390, 844, "dark"), (1366, 768, "light"), (1920, 1080, "dark"))
 
 
 class Screen(NamedTuple):
@@ -140,6 +140,8 @@ def system(
     store(server, 3_000)
     monitor = pipeline.worker(command=MONITOR, MONITOR="0", CLICKHOUSE_URL=server.url())
     yield pipeline, monitor
+    assert monitor.stop(signal.SIGTERM, seconds=5) == 0
+    assert "Traceback" not in monitor.output
     pipeline.end()
 
 
@@ -209,11 +211,10 @@ def test_a_name_that_is_a_script_is_shown_and_not_run(
     assert screen.page.locator("img").count() == 0
 
 
-@pytest.mark.parametrize("mode", ["light", "dark"])
 def test_it_fits_every_screen_and_follows_the_light(
-    system: tuple[Pipeline, Worker], look: Callable[..., Screen], mode: str
+    system: tuple[Pipeline, Worker], look: Callable[..., Screen]
 ) -> None:
-    for width, height in SIZES:
+    for width, height, mode in SCREENS:
         page = look(system[1], width, height, mode).page
         eventually(lambda p=page: p.locator(".nicegui-echart svg path").count() > 9, 30)  # type: ignore[misc]
         assert page.evaluate("document.documentElement.scrollWidth") == width
@@ -277,9 +278,8 @@ def test_a_kafka_that_dies_is_told_and_its_numbers_stay_until_it_is_back(
     assert screen.page.locator(".stale").count() == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_without_either_server_it_starts_and_says_so_and_ends_with_0(
-    tmp_path: Path, look: Callable[..., Screen], number: signal.Signals
+    tmp_path: Path, look: Callable[..., Screen]
 ) -> None:
     kafka, server = free_ports(2)
     pipeline = Pipeline(f"127.0.0.1:{kafka}", tmp_path)
@@ -294,7 +294,7 @@ def test_without_either_server_it_starts_and_says_so_and_ends_with_0(
         assert answer.status == 200
     assert {str(each) for each in heard(monitor)} == {"127.0.0.1"}
     screen.page.close()
-    assert monitor.stop(number, seconds=5) == 0
+    assert monitor.stop(signal.SIGINT, seconds=5) == 0
     assert "Traceback" not in monitor.output
 
 
