@@ -7,7 +7,7 @@ import signal
 import socket
 import urllib.request
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
 from clickhouse_driver import Client
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
     from kafka_server import KafkaServer
     from pipeline import Worker
@@ -79,7 +79,7 @@ def address_of(monitor: Worker) -> str:
 def look(chromium: Browser) -> Iterator[Callable[..., Screen]]:
     """Give what opens a page; it asks nobody but its own server, and has nothing to complain of."""
     wrong: list[str] = []
-    contexts = []
+    contexts: list[BrowserContext] = []
 
     def opened(
         monitor: Worker, width: int = 1366, height: int = 768, mode: str = "light"
@@ -97,10 +97,14 @@ def look(chromium: Browser) -> Iterator[Callable[..., Screen]]:
             if not url.startswith(own):
                 wrong.append(f"asked for {url}")
 
+        def complained(said: ConsoleMessage) -> None:
+            if said.type in ("error", "warning"):
+                wrong.append(said.text)
+
         page.on("request", lambda request: asked(request.url))
         page.on("websocket", lambda socket: asked(socket.url))
         page.on("requestfailed", lambda request: wrong.append(f"no {request.url}"))
-        page.on("console", lambda said: said.type == "error" and wrong.append(said.text))
+        page.on("console", complained)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.goto(address)
         page.wait_for_selector("[data-source=Kafka]")
@@ -145,9 +149,11 @@ def system(
     pipeline.end()
 
 
-def ask(server: clickhouse.ClickHouseServer, query: str, rows: object = None) -> list[tuple[int]]:
+def ask(
+    server: clickhouse.ClickHouseServer, query: str, rows: object = None
+) -> list[tuple[Any, ...]]:
     with Client.from_url(f"{server.url()}/default") as client:
-        found: list[tuple[int]] = client.execute(query, rows)
+        found: list[tuple[Any, ...]] = client.execute(query, rows)
         return found
 
 
@@ -184,7 +190,7 @@ def test_its_numbers_are_those_of_clickhouse_and_kafka_and_they_move(
     reasons = [str(each["domination.error.reason"], "utf-8") for each in letters]  # type: ignore[arg-type]
     screen.shows(stored(server) | {"lag": "0", "letters": f"{len(letters):,}"})
     found = ask(server, "SELECT toString(type), count() FROM shadow FINAL GROUP BY type")
-    assert screen.counts() == dict(found)  # type: ignore[comparison-overlap]
+    assert screen.counts() == dict(found)
     assert screen.numbers("data-reason") == {name: reasons.count(name) for name in BAD.values()}
     # Now more comes, and nobody judges it.
     committed = pipeline.committed()
