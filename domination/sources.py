@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _PAUSE_SECONDS: Final = 1.0
 _SILENT_SECONDS: Final = 10.0
-_LAST_SECONDS: Final = 2.0
+_LAST_SECONDS: Final = 1.0
 
 T = TypeVar("T")
 
@@ -83,8 +83,11 @@ class Watcher(Generic[T]):
         return source
 
     def end(self) -> None:
-        """Ask no more; waits a moment for an answer that is on its way."""
+        """Ask no more."""
         self._end.set()
+
+    def join(self) -> None:
+        """Wait for an answer that is on its way, a second at most."""
         self._thread.join(_LAST_SECONDS)
 
     def _run(self) -> None:
@@ -119,6 +122,8 @@ def watching(
     finally:
         kafka.end()
         clickhouse.end()
+        kafka.join()
+        clickhouse.join()
 
 
 def _told(error: Exception) -> str:
