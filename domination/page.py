@@ -15,11 +15,11 @@ from domination.shadow import LABELS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from domination.rows import Rows, Totals
+    from domination.rows import Totals
     from domination.sources import Seen, Source
     from domination.topics import Topics
 
-_OLD_SECONDS: Final = 10.0
+_OLD_SECONDS: Final = 2.0
 
 UNKNOWN: Final = "unknown"
 _NOTHING: Final = "-"
@@ -35,6 +35,8 @@ class Card(NamedTuple):
     chart: Callable[[Seen], charts.Options] | None = None
     says: str = ""
     """What a chart shows, for those who hear the page."""
+    counted: bool = False
+    """Whether it is of what ClickHouse has to count, which may take a while."""
 
 
 # Status and figures.
@@ -63,23 +65,27 @@ def figures(seen: Seen) -> str:
     topics, rows = kafka.data, clickhouse.data
     totals = rows.totals if rows else None
     letters = topics.letters if topics else None
-    told: list[tuple[Source[Any], str, str, str, str]] = [
-        (kafka, "ratings", "Ratings / s", _rate(topics and topics.rate), "sent"),
-        (clickhouse, "shadows", "Shadows / s", _rate(rows and rows.rate), "stored"),
-        (clickhouse, "age", "Freshness", _age(rows and rows.age), "since the newest shadow"),
-        (
-            kafka,
-            "lag",
-            "Lag",
-            _lag(topics, "worker"),
-            "ratings not judged",
+    told = [
+        _figure(kafka, "ratings", "Ratings / s", _rate(topics and topics.rate), "sent"),
+        _figure(clickhouse, "shadows", "Shadows / s", _rate(rows and rows.rate), "stored"),
+        _figure(clickhouse, "age", "Freshness", _age(rows and rows.age), "since the newest shadow"),
+        _figure(kafka, "lag", "Lag", _lag(topics, "worker"), "ratings not judged"),
+        _figure(
+            kafka, "clickhouse-lag", "ClickHouse lag", _lag(topics, "clickhouse"), "not stored"
         ),
-        (kafka, "clickhouse-lag", "ClickHouse lag", _lag(topics, "clickhouse"), "not stored"),
-        (clickhouse, "humans", "Humans", _total(totals), _counted(clickhouse)),
-        (kafka, "letters", "Dead letters", _sum(letters and letters.reasons), _letters(seen)),
-        (clickhouse, "broken", "Broken rows", _count(totals and totals.broken), "no shadows"),
+        _figure(clickhouse, "humans", "Humans", _total(totals), _counted(seen)),
+        _figure(
+            kafka, "letters", "Dead letters", _sum(letters and letters.reasons), _letters(seen)
+        ),
+        _figure(
+            clickhouse,
+            "broken",
+            "Broken rows",
+            _count(totals and totals.broken),
+            _when(seen) or "no shadows",
+        ),
     ]
-    return "".join(_figure(*each) for each in told)
+    return "".join(told)
 
 
 def _figure(source: Source[Any], name: str, title: str, value: str, what: str) -> str:
@@ -90,13 +96,19 @@ def _figure(source: Source[Any], name: str, title: str, value: str, what: str) -
     )
 
 
-def _counted(source: Source[Rows]) -> str:
-    """Say what the count of humans is: exact or not, and of when where that is a while ago."""
-    if source.data is None or source.at is None:
+def _counted(seen: Seen) -> str:
+    """Say how exact the count of humans is, and of when where that is a while ago."""
+    exact = seen.clickhouse.data is None or seen.clickhouse.data.totals.exact
+    said = ["" if exact else "about", _when(seen)]
+    return ", ".join(filter(None, said)) or "judged, each once"
+
+
+def _when(seen: Seen) -> str:
+    """Say of when is what ClickHouse has counted, where that is a while ago."""
+    rows, at = seen.clickhouse.data, seen.clickhouse.at
+    if rows is None or at is None or at - rows.totals.at < _OLD_SECONDS:
         return ""
-    totals = source.data.totals
-    what = "judged, each once" if totals.exact else "about: not all merged"
-    return what + (f", as of {moment(totals.at)}" if source.at - totals.at > _OLD_SECONDS else "")
+    return f"as of {moment(rows.totals.at)}"
 
 
 def _letters(seen: Seen) -> str:
@@ -197,6 +209,7 @@ CARDS: Final = (
         "clickhouse",
         chart=charts.over_time,
         says="Shadows per second by type, the last five minutes",
+        counted=True,
     ),
     Card(
         "shares",
@@ -204,8 +217,9 @@ CARDS: Final = (
         "clickhouse",
         chart=charts.shares,
         says="The share of each type, the last five minutes",
+        counted=True,
     ),
-    Card("types", "Humans by type", "clickhouse", types),
+    Card("types", "Humans by type", "clickhouse", types, counted=True),
     Card("lag", "Lag by partition", "kafka", lag),
     Card("letters", "Dead letters by reason", "kafka", letters),
     Card("humans", "Latest humans", "clickhouse", humans),
@@ -220,7 +234,10 @@ def head(card: Card, seen: Seen) -> str:
         for each in sources
         if _as_of(each)
     )
-    return f"<h2>{card.title}</h2>" + (f'<p class="as-of">{stale}</p>' if stale else "")
+    if stale:
+        return f'<h2>{card.title}</h2><p class="as-of">{stale}</p>'
+    when = _when(seen) if card.counted else ""
+    return f'<h2>{card.title}</h2><p class="what">{when}</p>'
 
 
 def stale(card: Card, seen: Seen) -> bool:
