@@ -76,7 +76,8 @@ def test_a_source_that_is_silent_is_down_since_it_was_asked() -> None:
     now[0] = 109
     assert watcher.source.down_since is None
     now[0] = 111
-    assert (watcher.source.down_since, watcher.source.why) == (100, "it does not answer")
+    told = watcher.source
+    assert (told.down_since, told.why) == (100, "it does not answer")
     silent.set()
     eventually(lambda: watcher.source.up)
     watcher.end()
