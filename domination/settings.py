@@ -39,6 +39,7 @@ LOG_FORMATS: Final = ("text", "json")
 _REFUSED: Final = {
     "acks": "transactions need acks=all",
     "auto.offset.reset": "a new group starts at the earliest record; a lost offset ends the worker",
+    "delivery.report.only.error": "the ends and 'produce' each need their own",
     "auto.commit.interval.ms": "offsets are committed by the transactions",
     "enable.auto.commit": "offsets are committed by the transactions",
     "enable.auto.offset.store": "offsets are committed by the transactions",
