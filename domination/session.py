@@ -275,6 +275,10 @@ class Session:
         ]
 
     def _write(self, written: Written, messages: list[Message]) -> None:
+        if len(written.values) + len(written.rejects) != len(messages):
+            raise DominationError(
+                Exit.BUG, "a step has lost or added records: each leaves one, a value or a reject"
+            )
         too_large = self._writer.write(written.values, written.keys)
         for reject in written.rejects:
             self._writer.write_dead_letter(messages[reject.place], reject.fault)
@@ -363,7 +367,8 @@ class Session:
         self._waiting_since = self._waiting_since or now
         if now - self._waiting_since > _STUCK_SECONDS:
             raise DominationError(
-                Exit.BUG, "a batch has not reached the sink: a step drops batches"
+                Exit.BUG,
+                "not each batch has reached the sink once: a step drops, keeps or repeats batches",
             )
 
     def _listen(self) -> None:

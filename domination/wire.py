@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum
+from itertools import compress
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -17,7 +18,7 @@ import orjson
 from domination.shadow import ShadowType, judge_all
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 RATING_MIN: Final = -(2**63)
 RATING_MAX: Final = 2**63 - 1
@@ -38,6 +39,8 @@ class Reason(str, Enum):
     UNIQUE_ID_NOT_A_STRING = "unique_id_not_a_string"
     UNIQUE_ID_EMPTY = "unique_id_empty"
     SHADOW_TOO_LARGE = "shadow_too_large"
+    UNWANTED = "unwanted"
+    """For steps of your own, by `refuse`; the message says why. No step here gives it."""
 
 
 class Rating(NamedTuple):
@@ -144,6 +147,22 @@ def parse(value: bytes | None) -> Rating | Fault:
     if type(row) is not dict:
         return Fault(Reason.NOT_AN_OBJECT, f"the value is {_kind(row)}, not a JSON object")
     return _rating_fault(row) or _unique_id_fault(row) or Rating(row["rating"], row["unique_id"])
+
+
+def refuse(batch: Ratings, fault: Callable[[Rating], Fault | None]) -> Ratings:
+    """Make rejects of the ratings that `fault` finds one in, each at its record's place."""
+    rejected = {reject.place for reject in batch.rejects}
+    places = [place for place in range(len(batch.keys) + len(rejected)) if place not in rejected]
+    found = [fault(Rating(*each)) for each in zip(batch.ratings, batch.unique_ids, strict=True)]
+    refused = [Reject(place, why) for place, why in zip(places, found, strict=True) if why]
+    kept = [not why for why in found]
+    return Ratings(
+        list(compress(batch.ratings, kept)),
+        list(compress(batch.unique_ids, kept)),
+        list(compress(batch.keys, kept)),
+        sorted([*batch.rejects, *refused]),
+        batch.origin,
+    )
 
 
 def judge(batch: Ratings) -> Shadows:
