@@ -63,7 +63,7 @@ def _print_version(context: click.Context, _parameter: click.Parameter, asked: b
 @click.group(
     cls=Group,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    examples=["domination demo --humans 1000", "domination check", "domination worker -l info"],
+    examples=["domination demo", "domination check", "domination worker -l info"],
 )
 @click.option(
     "--version",

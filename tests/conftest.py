@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING
+import uuid
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from clickhouse_driver import Client
 from hypothesis import HealthCheck, settings
 
 import clickhouse_server as clickhouse
 import kafka_server
 import secure_kafka as secure
 from clickhouse_core import ClickHouseCore
+from domination import schema
+from domination.settings import Settings
 from pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -125,3 +129,32 @@ def clickhouse_server(
     server.start()
     yield server
     server.kill()
+
+
+class Database(NamedTuple):
+    """A database of a test's own, and a way to look into it that is not the package's."""
+
+    url: str
+    client: Client
+
+
+@pytest.fixture
+def database(clickhouse_server: clickhouse.ClickHouseServer) -> Iterator[Database]:
+    """Give a database of a test's own."""
+    name = f"test_{uuid.uuid4().hex}"
+    with Client.from_url(clickhouse_server.url()) as client:
+        client.execute(f"CREATE DATABASE {name}")
+    url = f"{clickhouse_server.url()}/{name}"
+    with Client.from_url(url) as client:
+        yield Database(url, client)
+
+
+@pytest.fixture
+def stored(database: Database) -> Database:
+    """Give a database with the two tables that keep what was read, and nothing in them."""
+    made = dict(schema.statements(Settings()))
+    for table in ("shadow", "shadow_broken"):
+        # This server is older than both types.
+        sql = made[table].replace("DateTime64(3, 'UTC')", "DateTime('UTC')")
+        database.client.execute(sql.replace("LowCardinality(String)", "String"))
+    return database
