@@ -73,8 +73,8 @@ class Settings:
     """Consumer group, and part of the transactional id."""
     instance: str = ""
     """Name of this instance, the same after a restart; empty: host name and first free slot."""
-    commit_interval_seconds: float = 0.1
-    """Longest time between commits while records flow."""
+    commit_interval_seconds: float = 0.5
+    """Longest time between commits while records flow; once none are left it commits at once."""
     availability_timeout_seconds: float = 120.0
     """A worker that reaches no broker for so long ends with 69."""
     clickhouse_url: str = "clickhouse://default@localhost:9000/default"
