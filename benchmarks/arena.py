@@ -36,6 +36,8 @@ _LOOK_SECONDS: Final = 0.05
 _QUIET_SECONDS: Final = 0.4
 _OUTPUTS: Final = 3
 _START_SECONDS: Final = 90.0
+COMMIT_SECONDS: Final = 0.5
+"""Between commits under load, of all who let it be chosen: our default."""
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -165,6 +167,7 @@ class Arena:
             "BENCH_PARTITIONS": str(load.partitions),
             "DOMINATION_KAFKA_BOOTSTRAP_SERVERS": self.bootstrap_servers,
             "DOMINATION_KAFKA_SESSION_TIMEOUT_MS": "10000",
+            "DOMINATION_COMMIT_INTERVAL_SECONDS": str(COMMIT_SECONDS),
             "DOMINATION_INPUT_TOPIC": load.topic,
             "DOMINATION_OUTPUT_TOPIC": self.topic("shadows", _OUTPUTS),
             "DOMINATION_DEAD_LETTER_TOPIC": self.topic("dead", _OUTPUTS),
@@ -204,7 +207,6 @@ class Arena:
                 end(process)
         times = self.validated(own, load)
         assert done < load.records or len(times) == load.records, f"only {len(times)} came"
-        self._admin.delete_topics(_outputs(own))
         middle = len(times) // 2
         cpu = sum(b.cpu - a.cpu for a, b in zip(before, after, strict=True))
         return Run(

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 import confluent_kafka
 
+from arena import COMMIT_SECONDS
 from contender import CONTENDERS, Contender
 from pipeline import ROOT
 
@@ -38,7 +39,7 @@ def _streams(name: str, guarantee: str, **settings: str) -> Contestant:
     """Kafka Streams, its clients as ours where they have the same setting."""
     own = {
         "processing.guarantee": guarantee,
-        "commit.interval.ms": "100",
+        "commit.interval.ms": str(int(1000 * COMMIT_SECONDS)),
         "num.stream.threads": "1",
         "consumer.auto.offset.reset": "earliest",
         "consumer.max.poll.records": "3000",

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 RATES: Final = (100, 1_000, 10_000, 50_000)
 CONTESTANTS: Final = (
     OURS,
-    streams("Kafka Streams, commit.interval.ms=100", producer_linger_ms="0"),
+    streams(
+        "Kafka Streams, commit.interval.ms=100", producer_linger_ms="0", commit_interval_ms="100"
+    ),
     streams(
         "Kafka Streams, commit.interval.ms=10", producer_linger_ms="0", commit_interval_ms="10"
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from domination.errors import of_the_extra
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import TextIO
 
     from domination.watch import Snapshot
 
@@ -24,10 +26,15 @@ class Board(Protocol):
         """Show the state."""
 
 
+def live(stream: TextIO) -> bool:
+    """Tell whether a stream goes to a terminal that can write over what it shows."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
 @contextmanager
 def board(title: str) -> Iterator[Board]:
     """Open a view for the kind of output that there is."""
-    if not sys.stdout.isatty():
+    if not live(sys.stdout):
         print(title, flush=True)  # noqa: T201 - it is what people look at
         yield _Lines()
         return

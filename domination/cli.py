@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from domination import __version__
-from domination.cli_letters import FORMAT, dead_letters, print_json
+from domination.board import live
+from domination.cli_letters import dead_letters
+from domination.cli_style import FORMAT, Group, print_json
 from domination.errors import DominationError, Exit
 from domination.settings import LOG_FORMATS, LOG_LEVELS, from_environment
 
@@ -20,6 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _SHOW_SECONDS: Final = 0.2
+_TOPICS: Final = ("input_topic", "output_topic", "dead_letter_topic")
+_STREAM: Final = (
+    "clickhouse_kafka_brokers",
+    "bootstrap_servers",
+    "output_topic",
+    "clickhouse_group",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,7 +60,11 @@ def _print_version(context: click.Context, _parameter: click.Parameter, asked: b
     context.exit()
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Group,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    examples=["domination demo", "domination check", "domination worker -l info"],
+)
 @click.option(
     "--version",
     is_flag=True,
@@ -63,7 +76,8 @@ def _print_version(context: click.Context, _parameter: click.Parameter, asked: b
 def cli() -> None:
     """Judge humans as they are rated: from the topic dominate to the topic shadow, exactly once.
 
-    Every setting is an environment variable; 'domination config' lists them with their values.
+    Every setting is an environment variable: each command names those that matter to it, and
+    'domination config' lists them all with their values.
 
     Exit codes: 0 ended cleanly, 1 bug, 2 usage, 69 no broker or no ClickHouse, 75 fenced
     (start it again), 77 refused (password or rights), 78 wrong setting, missing topic or table,
@@ -73,13 +87,26 @@ def cli() -> None:
 
 cli.add_command(dead_letters)
 
+_SEED: Final = click.option(
+    "--seed", type=int, show_default="chance", help="Send the humans of this seed, the same again."
+)
 
-@cli.command()
-@click.option(
-    "-l", "--log-level", type=click.Choice(LOG_LEVELS), help="[env: DOMINATION_LOG_LEVEL; info]"
+
+@cli.command(
+    examples=[
+        "domination worker -l info",
+        "DOMINATION_HTTP=9100 domination worker -w 2 --log-format json",
+    ],
+    settings=(
+        *("bootstrap_servers", *_TOPICS, "group", "instance", "commit_interval_seconds"),
+        *("availability_timeout_seconds", "http", "log_level", "log_format"),
+    ),
 )
 @click.option(
-    "--log-format", type=click.Choice(LOG_FORMATS), help="[env: DOMINATION_LOG_FORMAT; text]"
+    "-l", "--log-level", type=click.Choice(LOG_LEVELS), help="Wins over DOMINATION_LOG_LEVEL."
+)
+@click.option(
+    "--log-format", type=click.Choice(LOG_FORMATS), help="Wins over DOMINATION_LOG_FORMAT."
 )
 @click.option(
     "-w",
@@ -87,16 +114,18 @@ cli.add_command(dead_letters)
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Workers of this process; each is a member of the group.",
+    help="Run so many workers in this process; each is a member of the group.",
 )
 @click.option(
     "-i",
     "--process-id",
     type=click.IntRange(min=0),
-    help="This process's place in a Bytewax cluster.",
+    help="Take this place in a Bytewax cluster.",
 )
 @click.option(
-    "-a", "--addresses", help="host:port of every process of the cluster, separated by ';'."
+    "-a",
+    "--addresses",
+    help="Find its processes at these, all of them: host:port, separated by ';'.",
 )
 def worker(
     log_level: str | None,
@@ -118,19 +147,31 @@ def worker(
     return run(settings, workers, process_id, addresses.split(";") if addresses else None)
 
 
-@cli.command()
+@cli.command(
+    examples=[
+        "domination produce --rate 1000",
+        "domination produce --count 100000 --seed 1",
+    ],
+    settings=("bootstrap_servers", "input_topic"),
+)
 @click.option(
     "--rate",
     type=click.FloatRange(min=0, min_open=True),
-    help="Ratings a second; as fast as it goes.",
+    show_default="as fast as it goes",
+    help="Send so many ratings a second.",
 )
-@click.option("--count", type=click.IntRange(min=0), help="How many; without end.")
-@click.option("--seed", type=int, help="The same seed gives the same humans.")
+@click.option(
+    "--count",
+    type=click.IntRange(min=0),
+    show_default="without end",
+    help="Send so many ratings.",
+)
+@_SEED
 def produce(rate: float | None, count: int | None, seed: int | None) -> int:
     """Send HumanRatings to the topic dominate.
 
-    Ends after --count, or on SIGTERM or Ctrl-C. Ratings are 0 to 100, unique ids are UUIDs;
-    every delivery is confirmed.
+    Ends after --count, or on SIGTERM or Ctrl-C. Ratings are 0 to 100, unique ids are UUIDs; every
+    delivery is confirmed.
     """
     settings = from_environment()
     from domination import log  # noqa: PLC0415
@@ -153,7 +194,7 @@ def produce(rate: float | None, count: int | None, seed: int | None) -> int:
 
 def _show_progress(sends: Iterator[int], count: int | None) -> None:
     """Run the sending, with a bar on a terminal, or a count where there is no end to it."""
-    if not sys.stderr.isatty():
+    if not live(sys.stderr):
         for _ in sends:
             pass
     elif count:
@@ -172,9 +213,27 @@ def _show_progress(sends: Iterator[int], count: int | None) -> None:
         click.echo(f"\r{total:,} ratings", err=True)
 
 
-@cli.command()
-@click.option("--partitions", type=click.IntRange(min=1), default=12, show_default=True)
-@click.option("--replication-factor", type=click.IntRange(min=1), default=1, show_default=True)
+@cli.command(
+    examples=[
+        "domination topics",
+        "domination topics --partitions 12 --replication-factor 3",
+    ],
+    settings=("bootstrap_servers", *_TOPICS),
+)
+@click.option(
+    "--partitions",
+    type=click.IntRange(min=1),
+    default=12,
+    show_default=True,
+    help="Make so many of each topic: as many workers can share it out.",
+)
+@click.option(
+    "--replication-factor",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Keep so many copies, each on another broker.",
+)
 def topics(partitions: int, replication_factor: int) -> None:
     """Make the three topics; one that exists is left as it is."""
     settings = from_environment()
@@ -189,16 +248,20 @@ def topics(partitions: int, replication_factor: int) -> None:
         click.echo(f"{topic}: {what}" + (f", {found} partitions" if found else ""))
 
 
-@cli.command()
+@cli.command(
+    examples=["domination check", "domination check kafka --format json"],
+    settings=("bootstrap_servers", *_TOPICS, "group", "clickhouse_url", "clickhouse_group"),
+)
 @click.argument(
     "parts", type=click.Choice(["kafka", "clickhouse"]), nargs=-1, metavar="[kafka] [clickhouse]"
 )
 @FORMAT
 def check(parts: tuple[str, ...], form: str) -> int:
-    """See what is missing, and how to mend it.
+    """Say what is missing, and how to mend it.
 
-    Looks at the broker, the topics, the rights, ClickHouse, its tables and its lag. A worker
-    needs the Kafka part alone: 'domination check kafka'.
+    Looks at the broker, the topics, the rights, ClickHouse, its tables and its lag; all of it, or
+    the parts that are named. A worker needs Kafka alone. Ends with the exit code of what it found
+    first, or with 0.
     """
     settings = from_environment(log_level="error")
     from domination import check, log  # noqa: PLC0415
@@ -215,23 +278,30 @@ def check(parts: tuple[str, ...], form: str) -> int:
     return code
 
 
-@cli.group()
+@cli.group(examples=["domination schema print", "domination schema apply"])
 def schema() -> None:
-    """Print or make the tables of ClickHouse."""
+    """Print or make ClickHouse's tables."""
 
 
-@schema.command("print")
+@schema.command(
+    "print",
+    examples=["domination schema print", "domination schema print > schema.sql"],
+    settings=_STREAM,
+)
 def print_schema() -> None:
-    """Print the statements, the settings filled in; no ClickHouse needed."""
+    """Print the statements that make the tables, the settings filled in; no ClickHouse needed."""
     from domination.schema import statements  # noqa: PLC0415
 
     for _, sql in statements(from_environment()):
         click.echo(f"{sql};\n")
 
 
-@schema.command()
+@schema.command(
+    examples=["domination schema apply"],
+    settings=("clickhouse_url", *_STREAM),
+)
 def apply() -> None:
-    """Make what is missing in the database of DOMINATION_CLICKHOUSE_URL; what is there stays.
+    """Make the tables that are missing; what is there stays.
 
     A stream that reads with other settings is made again; nothing is lost or read twice by that.
     """
@@ -244,10 +314,12 @@ def apply() -> None:
             click.echo(f"{name}: {what}")
 
 
-@cli.command()
+@cli.command(
+    examples=["domination report", "domination report --format json"], settings=("clickhouse_url",)
+)
 @FORMAT
 def report(form: str) -> None:
-    """Count the humans of each type, and broken records."""
+    """Count the rows of each type, and broken records."""
     settings = from_environment()
     from domination.clickhouse import Server  # noqa: PLC0415
     from domination.report import report  # noqa: PLC0415
@@ -261,7 +333,13 @@ def report(form: str) -> None:
             click.echo(line)
 
 
-@cli.command()
+@cli.command(
+    examples=["domination monitor"],
+    settings=(
+        *("monitor", "bootstrap_servers", *_TOPICS, "group"),
+        *("clickhouse_url", "clickhouse_group", "log_level"),
+    ),
+)
 def monitor() -> int:
     """Serve a live page of what flows and what is stored, until SIGTERM or Ctrl-C.
 
@@ -277,7 +355,10 @@ def monitor() -> int:
     return run(settings, click.echo)
 
 
-@cli.command(context_settings={"ignore_unknown_options": True})
+@cli.command(
+    context_settings={"ignore_unknown_options": True},
+    examples=["domination judge 9 10 15", "domination judge -9"],
+)
 @click.argument("ratings", type=int, nargs=-1, required=True, metavar="RATING...")
 def judge(ratings: tuple[int, ...]) -> None:
     """Say what humans with these ratings are; no broker needed."""
@@ -287,13 +368,15 @@ def judge(ratings: tuple[int, ...]) -> None:
         click.echo(f"{rating} {shadow.label}")
 
 
-@cli.command()
+@cli.command(
+    examples=["domination config", "DOMINATION_KAFKA_LINGER_MS=5 domination config --format json"]
+)
 @FORMAT
 def config(form: str) -> None:
     """Show the settings in force, secrets hidden.
 
     One NAME=value a line. Any librdkafka property is a setting too: sasl.password is
-    DOMINATION_KAFKA_SASL_PASSWORD.
+    DOMINATION_KAFKA_SASL_PASSWORD. NAME_FILE names a file that has the value of NAME.
     """
     shown = dict(from_environment().shown())
     if form == "json":
@@ -303,16 +386,16 @@ def config(form: str) -> None:
             click.echo(f"{name}={value}")
 
 
-@cli.command()
+@cli.command(
+    examples=[
+        'eval "$(domination completion bash)"    # in ~/.bashrc',
+        'eval "$(domination completion zsh)"     # in ~/.zshrc',
+        "domination completion fish > ~/.config/fish/completions/domination.fish",
+    ]
+)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    r"""Print what makes a shell complete these commands.
-
-    \b
-    bash  eval "$(domination completion bash)"   in ~/.bashrc
-    zsh   eval "$(domination completion zsh)"    in ~/.zshrc
-    fish  domination completion fish > ~/.config/fish/completions/domination.fish
-    """
+    """Print what makes a shell complete these commands."""
     from click.shell_completion import get_completion_class  # noqa: PLC0415
 
     found = get_completion_class(shell)
@@ -320,14 +403,19 @@ def completion(shell: str) -> None:
     click.echo(found(cli, {}, "domination", "_DOMINATION_COMPLETE").source())
 
 
-@cli.command()
-@click.option("--humans", type=click.IntRange(min=1), help="How many; without end.")
+@cli.command(examples=["domination demo", "domination demo --humans 3000 --bad 0.05"])
+@click.option(
+    "--humans",
+    type=click.IntRange(min=1),
+    show_default="without end",
+    help="Rate so many humans.",
+)
 @click.option(
     "--rate",
     type=click.FloatRange(min=0, min_open=True),
     default=1000,
     show_default=True,
-    help="Ratings a second.",
+    help="Send so many ratings a second.",
 )
 @click.option(
     "--bad",
@@ -335,13 +423,14 @@ def completion(shell: str) -> None:
     default=0.0,
     show_default=True,
     metavar="SHARE",
-    help="Share of broken ratings, 0 to 1; they become dead letters.",
+    help="Break this share of the ratings, 0 to 1; they become dead letters.",
 )
-@click.option("--seed", type=int, help="The same seed gives the same humans.")
+@_SEED
 @click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
+    show_default="nowhere",
     help="Keep the rows here; a later demo adds to them.",
 )
 def demo(humans: int | None, rate: float, bad: float, seed: int | None, data: Path | None) -> int:

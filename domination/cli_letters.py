@@ -8,21 +8,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from domination.board import live
+from domination.cli_style import FORMAT, Group, print_json
 from domination.errors import Exit
 from domination.settings import from_environment
 
 if TYPE_CHECKING:
     from domination.letters import Letter, Letters
 
-FORMAT: Final = click.option(
-    "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True
-)
-"""For people, or an object a line for programs."""
-
 _REASON: Final = click.option("--reason", help="Those with this reason alone.")
+_READS: Final = ("bootstrap_servers", "dead_letter_topic")
 
 
-@click.group("dead-letters")
+@click.group("dead-letters", cls=Group, examples=["domination dead-letters list"], settings=_READS)
 def dead_letters() -> None:
     """List, show and send back the records that could not be used.
 
@@ -30,7 +28,14 @@ def dead_letters() -> None:
     """
 
 
-@dead_letters.command("list")
+@dead_letters.command(
+    "list",
+    examples=[
+        "domination dead-letters list",
+        "domination dead-letters list --reason not_json --limit 1000 --format json",
+    ],
+    settings=_READS,
+)
 @_REASON
 @click.option(
     "--limit",
@@ -41,12 +46,7 @@ def dead_letters() -> None:
 )
 @FORMAT
 def list_letters(reason: str | None, limit: int, form: str) -> None:
-    r"""List the open dead letters, and count them by reason.
-
-    \b
-    domination dead-letters list
-    domination dead-letters list --reason not_json --limit 1000 --format json
-    """
+    """List the open dead letters, and count them by reason."""
     letters = _letters(reason)
     counts: Counter[str] = Counter()
     for letter in letters.open(reason):
@@ -64,15 +64,17 @@ def list_letters(reason: str | None, limit: int, form: str) -> None:
         click.echo(f"{sum(counts.values()):>11,} open")
 
 
-@dead_letters.command()
+@dead_letters.command(
+    examples=[
+        "domination dead-letters show 0:12",
+        "domination dead-letters show 0:12 --format json",
+    ],
+    settings=_READS,
+)
 @click.argument("place", metavar="PARTITION:OFFSET")
 @FORMAT
 def show(place: str, form: str) -> None:
-    r"""Show one dead letter whole, as 'list' names it.
-
-    \b
-    domination dead-letters show 0:12
-    """
+    """Show one dead letter whole, by the place that 'list' names."""
     partition, _, offset = place.partition(":")
     if not (partition.isdecimal() and offset.isdecimal()):
         raise click.UsageError(f"'{place}' is not PARTITION:OFFSET, as in 0:12")
@@ -89,21 +91,28 @@ def show(place: str, form: str) -> None:
             click.echo(f"{name:<12}{value}")
 
 
-@dead_letters.command()
+@dead_letters.command(
+    examples=[
+        "domination dead-letters replay --reason rating_out_of_range",
+        "domination dead-letters replay --reason rating_out_of_range --yes",
+    ],
+    settings=(*_READS, "input_topic", "output_topic"),
+)
 @_REASON
-@click.option("--limit", type=click.IntRange(min=1), help="So many at most.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    show_default="all",
+    help="Send so many at most.",
+)
 @click.option("--force", is_flag=True, help="Send those as well that would fail again.")
 @click.option("--yes", is_flag=True, help="Do it; without it nothing is sent.")
 def replay(reason: str | None, limit: int | None, force: bool, yes: bool) -> int:  # noqa: FBT001
-    r"""Send open dead letters back to their topic, each once.
+    """Send open dead letters back to their topic, each once.
 
     Key, value and headers are the original's. Says what it would do, and does it with --yes. What
     this version would make a dead letter again stays, unless --force; what was too large to be kept
     whole stays in any case.
-
-    \b
-    domination dead-letters replay --reason rating_out_of_range
-    domination dead-letters replay --reason rating_out_of_range --yes
     """
     letters = _letters(reason)
     why = letters.stays(force=force)
@@ -135,7 +144,7 @@ def _with_bar(
         label="dead letters",
         file=sys.stderr,
         show_pos=True,
-        hidden=not sys.stderr.isatty(),
+        hidden=not live(sys.stderr),
     ) as bar:
         for number in sends:
             sent += number
@@ -177,10 +186,3 @@ def _text(value: bytes | None) -> str | None:
 
 def _bytes(value: str | bytes | None) -> bytes | None:
     return value.encode() if isinstance(value, str) else value
-
-
-def print_json(told: dict[str, Any]) -> None:
-    """Print an object on a line of its own."""
-    import json  # noqa: PLC0415
-
-    click.echo(json.dumps(told))

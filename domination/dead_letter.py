@@ -20,19 +20,26 @@ Header = tuple[str, str | bytes | None]
 class Coordinates(NamedTuple):
     """Where the original stands; the timestamp is its record's, in milliseconds since 1970."""
 
-    topic: str | None
-    partition: int | None
-    offset: int | None
+    topic: str
+    partition: int
+    offset: int
     timestamp: int
+
+
+_NAMES: Final = tuple(HEADER + name for name in ("reason", "message", *Coordinates._fields))
 
 
 def headers(fault: Fault, at: Coordinates) -> list[Header]:
     """Write the headers that a dead letter has after the original's own."""
-    told = {"reason": fault.reason.value, "message": fault.message, **at._asdict()}
-    return [(HEADER + name, str(value).encode()) for name, value in told.items()]
-
-
-_NAMES: Final = tuple(HEADER + name for name in ("reason", "message", *Coordinates._fields))
+    reason, message, topic, partition, offset, timestamp = _NAMES
+    return [
+        (reason, fault.reason.encode()),
+        (message, fault.message.encode()),
+        (topic, at.topic.encode()),
+        (partition, b"%d" % at.partition),
+        (offset, b"%d" % at.offset),
+        (timestamp, b"%d" % at.timestamp),
+    ]
 
 
 class Told(NamedTuple):

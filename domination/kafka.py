@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING
 from bytewax.inputs import DynamicSource, StatelessSourcePartition
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 
+from domination import log
+from domination.errors import exit_on_error
 from domination.http import Http
+from domination.lifecycle import Lifecycle, refuse_open_door
 from domination.metrics import Metrics
 from domination.session import Session
+from domination.settings import from_environment
 from domination.wire import Records, Written
 
 if TYPE_CHECKING:
-    from domination.lifecycle import Lifecycle
     from domination.settings import Settings
 
 
@@ -88,6 +91,23 @@ class KafkaSink(DynamicSink[Written]):
     def build(self, _step_id: str, worker_index: int, _worker_count: int) -> _SinkPartition:
         """Make one worker's end."""
         return _SinkPartition(self._ends, worker_index)
+
+
+def ends_from_environment() -> tuple[KafkaSource, KafkaSink]:
+    """Make the two ends of a dataflow that `python -m bytewax.run` runs in this process.
+
+    The environment has the settings; SIGTERM and Ctrl-C drain it; it ends with the exit codes of a
+    worker. Call it once, on the main thread. It connects to nothing.
+    """
+    with exit_on_error():
+        refuse_open_door()
+        settings = from_environment()
+    log.configure(settings)
+    lifecycle = Lifecycle()
+    lifecycle.stop_on_signals()
+    lifecycle.exit_with_code()
+    ends = Ends(settings, lifecycle)
+    return KafkaSource(ends), KafkaSink(ends)
 
 
 class _SourcePartition(StatelessSourcePartition[Records]):

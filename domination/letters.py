@@ -176,9 +176,13 @@ class Letters:
                 consumer.assign([TopicPartition(self._topic, partition, start)])
                 silent = 0
                 while silent < _SILENT_POLLS:
-                    messages = consumer.consume(_BATCH, _POLL_SECONDS)
-                    silent = 0 if messages else silent + 1
-                    for message in messages:
+                    # To ask for a whole batch at once waits out the time where there are fewer.
+                    arrived = consumer.poll(_POLL_SECONDS)
+                    if arrived is None:
+                        silent += 1
+                        continue
+                    silent = 0
+                    for message in [arrived, *consumer.consume(_BATCH, 0)]:
                         error = message.error()
                         if error is None:
                             yield message

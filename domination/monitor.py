@@ -25,10 +25,10 @@ def run(settings: Settings, say: Callable[[str], None]) -> Exit:
     """Serve the page until SIGTERM or Ctrl-C; neither server has to be there."""
     log.configure(settings)
     lifecycle = Lifecycle()
+    lifecycle.stop_on_signals()
     listening = listen(*settings.monitor_address)
     tables = Tables(Server(settings, _ANSWER_SECONDS))
     cluster = Cluster(settings)
-    lifecycle.stop_on_signals()
     with watching(cluster.look, tables.look) as see, serving(listening, see) as address:
         say(f"Domination at {address}")
         lifecycle.wait()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from rich.bar import Bar
-from rich.console import Group
+from rich.console import Console, Group
 from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
@@ -26,7 +27,10 @@ _COLOURS: Final = {"Incompatible": "red", "Sha": "yellow", "Dow": "cyan", "ShaDo
 @contextmanager
 def open_screen(title: str) -> Iterator[Screen]:
     """Take a part of the terminal, and leave what it showed last."""
-    with Live(auto_refresh=False) as live:
+    # NO_COLOR alone would leave rich bold and dim.
+    plain = bool(os.environ.get("NO_COLOR"))
+    console = Console(color_system=None if plain else "auto")
+    with Live(console=console, auto_refresh=False) as live:
         yield Screen(live, title)
 
 

@@ -275,23 +275,22 @@ class Session:
         ]
 
     def _write(self, written: Written, messages: list[Message]) -> None:
+        if len(written.values) + len(written.rejects) != len(messages):
+            raise DominationError(
+                Exit.BUG, "a step has lost or added records: each leaves one, a value or a reject"
+            )
         too_large = self._writer.write(written.values, written.keys)
-        for reject in written.rejects:
-            self._writer.write_dead_letter(messages[reject.place], reject.fault)
+        letters = [(messages[reject.place], reject.fault) for reject in written.rejects]
+        types = written.types
         if too_large:
             rejected = {reject.place for reject in written.rejects}
             read = [index for index in range(len(messages)) if index not in rejected]
-            for index in too_large:
-                self._writer.write_dead_letter(messages[read[index]], _TOO_LARGE)
-        types = written.types
-        if too_large:
-            types = bytes(each for index, each in enumerate(types) if index not in too_large)
-        reasons = Counter(reject.fault.reason.value for reject in written.rejects)
-        reasons[_TOO_LARGE.reason.value] += len(too_large)
-        self._metrics.wrote(types, +reasons)
-        self._meter.count(
-            len(written.values) - len(too_large), len(written.rejects) + len(too_large)
-        )
+            letters += [(messages[read[index]], _TOO_LARGE) for index in too_large]
+            unsent = set(too_large)
+            types = bytes(each for index, each in enumerate(types) if index not in unsent)
+        self._writer.write_dead_letters(letters)
+        self._metrics.wrote(types, Counter(fault.reason.value for _, fault in letters))
+        self._meter.count(len(messages) - len(letters), len(letters))
 
     def _commit(self) -> None:
         positions, member = self._reader.position(self._rule.positions)
@@ -363,7 +362,8 @@ class Session:
         self._waiting_since = self._waiting_since or now
         if now - self._waiting_since > _STUCK_SECONDS:
             raise DominationError(
-                Exit.BUG, "a batch has not reached the sink: a step drops batches"
+                Exit.BUG,
+                "not each batch has reached the sink once: a step drops, keeps or repeats batches",
             )
 
     def _listen(self) -> None:

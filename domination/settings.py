@@ -39,6 +39,7 @@ LOG_FORMATS: Final = ("text", "json")
 _REFUSED: Final = {
     "acks": "transactions need acks=all",
     "auto.offset.reset": "a new group starts at the earliest record; a lost offset ends the worker",
+    "delivery.report.only.error": "the ends and 'produce' each need their own",
     "auto.commit.interval.ms": "offsets are committed by the transactions",
     "enable.auto.commit": "offsets are committed by the transactions",
     "enable.auto.offset.store": "offsets are committed by the transactions",
@@ -72,8 +73,8 @@ class Settings:
     """Consumer group, and part of the transactional id."""
     instance: str = ""
     """Name of this instance, the same after a restart; empty: host name and first free slot."""
-    commit_interval_seconds: float = 0.1
-    """Longest time between commits while records flow."""
+    commit_interval_seconds: float = 0.5
+    """Longest time between commits while records flow; once none are left it commits at once."""
     availability_timeout_seconds: float = 120.0
     """A worker that reaches no broker for so long ends with 69."""
     clickhouse_url: str = "clickhouse://default@localhost:9000/default"

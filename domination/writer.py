@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from contextlib import suppress
+from itertools import compress, count, repeat, starmap
+from operator import length_hint
 from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -13,7 +16,7 @@ from domination.log import librdkafka
 from domination.patience import within
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from confluent_kafka import Message, TopicPartition
 
@@ -117,39 +120,26 @@ class Writer:
 
     def write(self, values: Sequence[bytes], keys: Sequence[bytes | None]) -> list[int]:
         """Send shadows in order; give the indexes of those that are too large to be sent."""
-        topic = self._settings.output_topic
-        batch = [{"value": value, "key": key} for value, key in zip(values, keys, strict=True)]
-        too_large = self._too_large(topic, values, keys)
-        if too_large:
-            batch = [each for index, each in enumerate(batch) if index not in too_large]
-        if self._producer.produce_batch(topic, batch) < len(batch):
-            indexes = [index for index in range(len(values)) if index not in too_large]
-            too_large |= self._send_rest(topic, dict(zip(indexes, batch, strict=True)))
+        too_large = self._send_all(self._settings.output_topic, values, keys)
         self._producer.poll(0)
-        return sorted(too_large)
+        return too_large
 
-    def write_dead_letter(self, message: Message, fault: Fault) -> None:
-        """Send a record that could not be used, whole, to the dead-letter topic.
+    def write_dead_letters(self, letters: Sequence[tuple[Message, Fault]]) -> None:
+        """Send records that could not be used, whole, to the dead-letter topic.
 
         What is too large to be sent again is left out, and so are headers that cannot be read; the
         original still stands at the coordinates in the headers.
         """
+        values = [message.value() for message, _ in letters]
+        keys = [message.key() for message, _ in letters]
+        headers = [[*first, *told, *last] for first, told, last in starmap(_headers, letters)]
         topic = self._settings.dead_letter_topic
-        key, value = message.key(), message.value()
-        original, unread = dead_letter.original(message.headers)
-        at = dead_letter.Coordinates(
-            message.topic(), message.partition(), message.offset(), message.timestamp()[1]
-        )
-        told = dead_letter.headers(fault, at)
-        attempts = (
-            (key, value, [*original, *told, *unread]),
-            (key, b"", [*original, *told, dead_letter.TRUNCATED]),
-            (None, b"", [*told, dead_letter.TRUNCATED]),
-        )
-        for attempt in attempts:
-            if dead_letter.size(*attempt) <= self._limits[topic] or attempt is attempts[-1]:
-                self._send_one(topic, *attempt)
-                return
+        for place in self._send_all(topic, values, keys, headers):
+            original, told, _ = _headers(*letters[place])
+            letter = keys[place], b"", [*original, *told, dead_letter.TRUNCATED]
+            if dead_letter.size(*letter) > self._limits[topic]:
+                letter = None, b"", [*told, dead_letter.TRUNCATED]
+            self._send_one(topic, *letter)
 
     def shrink(self) -> None:
         """Send smaller records from the next renewal on: the broker has refused one as too large.
@@ -179,40 +169,51 @@ class Writer:
         with broker.told(self._settings, "reading the settings"):
             return Producer(config, logger=librdkafka)
 
-    def _too_large(
-        self, topic: str, values: Sequence[bytes], keys: Sequence[bytes | None]
-    ) -> set[int]:
-        """Find records over the topic's limit, where the producer's own is another topic's."""
-        limit = self._limits[topic]
-        if limit == max(self._limits.values()):
-            return set()
-        sizes = map(dead_letter.size, keys, values)
-        return {index for index, size in enumerate(sizes) if size > limit}
+    def _send_all(
+        self,
+        topic: str,
+        values: Sequence[bytes | None],
+        keys: Sequence[bytes | None],
+        headers: Sequence[list[dead_letter.Header]] = (),
+    ) -> list[int]:
+        """Send records in order; give the places of those that are too large."""
+        if self._limits[topic] == max(self._limits.values()):
+            return self._send_fitting(topic, values, keys, headers)
+        # The producer's own limit is another topic's.
+        sizes = map(dead_letter.size, keys, values, headers or repeat(()))
+        fit = [size <= self._limits[topic] for size in sizes]
+        places = list(compress(count(), fit))
+        columns: Any = [list(compress(column, fit)) for column in (values, keys, headers)]
+        refused = {places[place] for place in self._send_fitting(topic, *columns)}
+        return [place for place, fits in enumerate(fit) if not fits or place in refused]
 
-    def _send_rest(self, topic: str, batch: dict[int, dict[str, Any]]) -> set[int]:
-        """Send what the producer has not taken, in order; give the indexes of what is too large.
-
-        Once its queue is full the producer takes nothing more of a batch, so no record overtakes.
-        """
-        too_large: set[int] = set()
-        deadline = time.monotonic() + _QUEUE_SECONDS
-        while True:
-            left: dict[int, dict[str, Any]] = {}
-            for index, message in batch.items():
-                error: KafkaError | None = message.pop("_error", None)
-                if error is None:
-                    continue
-                if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-                    too_large.add(index)
-                elif error.code() == KafkaError._QUEUE_FULL and time.monotonic() < deadline:
-                    left[index] = message
-                else:
-                    raise KafkaException(error)
-            if not left:
-                return too_large
-            self._producer.poll(0.1)
-            batch = left
-            self._producer.produce_batch(topic, list(batch.values()))
+    def _send_fitting(
+        self,
+        topic: str,
+        values: Sequence[bytes | None],
+        keys: Sequence[bytes | None],
+        headers: Sequence[list[dead_letter.Header]],
+    ) -> list[int]:
+        """Send records in order; give the places of those that the producer finds too large."""
+        too_large: list[int] = []
+        left = iter(values)
+        columns: list[Iterable[Any]] = [repeat(topic), left, keys]
+        if headers:  # After the partition, two callbacks and the timestamp.
+            columns += [repeat(-1), repeat(None), repeat(None), repeat(0), headers]
+        sends = map(self._producer.produce, *columns)
+        while length_hint(left):
+            try:
+                # The calls come from C, without a line of Python or a dictionary for each: half of
+                # what produce_batch costs.
+                deque(sends, maxlen=0)
+            except BufferError:  # noqa: PERF203 - it goes on where it was refused
+                place = len(values) - length_hint(left) - 1
+                self._send_one(topic, keys[place], values[place], headers[place] if headers else [])
+            except KafkaException as exception:
+                if exception.args[0].code() != KafkaError.MSG_SIZE_TOO_LARGE:
+                    raise
+                too_large.append(len(values) - length_hint(left) - 1)
+        return too_large
 
     def _send_one(
         self, topic: str, key: bytes | None, value: bytes | None, headers: list[dead_letter.Header]
@@ -220,10 +221,18 @@ class Writer:
         deadline = time.monotonic() + _QUEUE_SECONDS
         while True:
             try:
-                self._producer.produce(topic, value=value, key=key, headers=headers)
+                self._producer.produce(topic, value, key, headers=headers)
             except BufferError:  # noqa: PERF203 - the way that backpressure comes
                 if time.monotonic() > deadline:
                     raise KafkaException(KafkaError(KafkaError._QUEUE_FULL)) from None
                 self._producer.poll(0.1)
             else:
                 return
+
+
+def _headers(message: Message, fault: Fault) -> tuple[list[dead_letter.Header], ...]:
+    """Give a dead letter's headers: the original's, ours, and what says that some are left out."""
+    original, unread = dead_letter.original(message.headers)
+    place = message.topic(), message.partition(), message.offset(), message.timestamp()[1]
+    at = dead_letter.Coordinates(*place)  # type: ignore[arg-type]  # a record that was read has all
+    return original, dead_letter.headers(fault, at), unread

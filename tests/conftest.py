@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from typing import TYPE_CHECKING
+import uuid
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from clickhouse_driver import Client
 from hypothesis import HealthCheck, settings
 from playwright.sync_api import sync_playwright
 
@@ -141,3 +143,29 @@ def clickhouse_server(
     server.start()
     yield server
     server.kill()
+
+
+class Database(NamedTuple):
+    """A database of a test's own, and a way to look into it that is not the package's."""
+
+    url: str
+    client: Client
+
+
+@pytest.fixture
+def database(clickhouse_server: clickhouse.ClickHouseServer) -> Iterator[Database]:
+    """Give a database of a test's own."""
+    name = f"test_{uuid.uuid4().hex}"
+    with Client.from_url(clickhouse_server.url()) as client:
+        client.execute(f"CREATE DATABASE {name}")
+    url = f"{clickhouse_server.url()}/{name}"
+    with Client.from_url(url) as client:
+        yield Database(url, client)
+
+
+@pytest.fixture
+def stored(database: Database) -> Database:
+    """Give a database with the two tables that keep what was read, and nothing in them."""
+    for sql in clickhouse.kept():
+        database.client.execute(sql)
+    return database

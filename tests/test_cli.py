@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import click
 import orjson
 import pytest
 
-from domination.cli import main
+from domination.cli import cli, main
+from domination.settings import Settings
 from pipeline import BYTEWAX, CLEAN, DOMINATION, run
 
 if TYPE_CHECKING:
     from pipeline import Pipeline
 
 CHECK = (*DOMINATION, "check", "kafka")
+COLOUR = re.compile(r"\x1b\[[\d;]*m")
 DRAW = (sys.executable, "-m", "bytewax.visualize", "dataflows.dominate:flow", "-o", "mermaid")
 
 
@@ -44,9 +48,9 @@ def test_the_help_says_what_each_command_does_in_whole_sentences(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["--help"]) == 0
-    commands = capsys.readouterr().out.partition("Commands:\n")[2].splitlines()
-    assert len(commands) >= 9
-    assert all(line.endswith(".") and not line.endswith("...") for line in commands)
+    listed = capsys.readouterr().out.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
+    assert len(listed) >= 9
+    assert all(line.endswith(".") and not line.endswith("...") for line in listed)
 
 
 def test_config_shows_what_is_in_force_and_no_secret(
@@ -81,6 +85,29 @@ def test_the_version_names_bytewax_and_librdkafka(capsys: pytest.CaptureFixture[
     out = capsys.readouterr().out
     assert "bytewax 0.21.1" in out
     assert "librdkafka 2." in out
+
+
+def commands(command: click.Command, *path: str) -> dict[tuple[str, ...], click.Command]:
+    """Give a command, and those in it, by the arguments that call them."""
+    found = {path: command}
+    if isinstance(command, click.Group):
+        for name, each in command.commands.items():
+            found |= commands(each, *path, name)
+    return found
+
+
+@pytest.mark.parametrize("path", commands(cli))
+def test_each_help_has_an_example_and_the_default_of_each_setting_it_names(
+    path: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*path, "--help"]) == 0
+    _, _, end = capsys.readouterr().out.partition("\nExamples:\n")
+    examples, _, settings = end.partition("\nSettings:\n")
+    assert " ".join(["domination", *path]) in examples
+    named = dict(line.split(maxsplit=1) for line in settings.splitlines() if "[" in line)
+    known = dict(Settings().shown())
+    assert named == {name: f"[default: {known[name]}]" for name in named}
+    assert set(re.findall("DOMINATION_[A-Z_]+", settings)) <= set(known)
 
 
 @pytest.mark.parametrize(
@@ -183,6 +210,7 @@ def test_produce_shows_on_a_terminal_how_far_it_is(
     seen = ""
     while shown not in seen:
         seen += os.read(terminal, 4096).decode()
+    assert not COLOUR.search(seen)
     produce.send_signal(signal.SIGINT)
     assert produce.wait(60) == 0
     os.close(terminal)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import socket
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import pytest
-from clickhouse_driver import Client, errors
+from clickhouse_driver import errors
 
-from clickhouse_server import PASSWORD, kept
+from clickhouse_server import PASSWORD
 from domination.clickhouse import Server
 from domination.errors import DominationError, Exit
 from domination.settings import Settings
@@ -25,36 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from clickhouse_server import ClickHouseServer
+    from conftest import Database
 
 FIRST: Final = datetime(2026, 1, 31, 23, 59, 59, tzinfo=timezone.utc)
 TOO_OLD: Final = "ClickHouse 18.16.1 is too old to read from Kafka 4: it takes 25.3 or later"
 # Every command that asks ClickHouse and nothing else.
 COMMANDS: Final = (("schema", "apply"), ("report",), ("check", "clickhouse"))
-
-
-class Database(NamedTuple):
-    """A database of a test's own, and a way to look into it that is not the package's."""
-
-    url: str
-    client: Client
-
-
-@pytest.fixture
-def database(clickhouse_server: ClickHouseServer) -> Iterator[Database]:
-    name = f"test_{uuid.uuid4().hex}"
-    with Client.from_url(clickhouse_server.url()) as client:
-        client.execute(f"CREATE DATABASE {name}")
-    url = f"{clickhouse_server.url()}/{name}"
-    with Client.from_url(url) as client:
-        yield Database(url, client)
-
-
-@pytest.fixture
-def stored(database: Database) -> Database:
-    """Give a database with the two tables that keep what was read, and nothing in them."""
-    for sql in kept():
-        database.client.execute(sql)
-    return database
 
 
 @pytest.fixture

@@ -1,13 +1,209 @@
-"""The documents say what the code does."""
+"""The documents say what the code does, and what they tell to type can be typed."""
 
 from __future__ import annotations
 
+import os
+import re
+import signal
+import socket
 import subprocess
 import sys
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-from pipeline import CLEAN, ROOT
+import click
+import pytest
 
-PAGE = ROOT / "docs" / "cli.md"
+from domination import transaction
+from domination.cli import cli
+from domination.settings import from_environment
+from kafka_server import free_ports
+from pipeline import CLEAN, ROOT, Pipeline, eventually
+from records import mixed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conftest import Database
+
+PAGE: Final = ROOT / "docs" / "cli.md"
+PAGES: Final = [ROOT / "README.md", *sorted({*(ROOT / "docs").glob("*.md")} - {PAGE})]
+FENCED: Final = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+# A comment, and what a page leaves to whoever reads it.
+COMMENT: Final = re.compile(r"\s+#.*")
+
+NOT_RUN: Final = {
+    r"pip install ": "it needs the network; .ci/run installs the wheel and runs it",
+    r"docker compose ": "it needs Docker; tests/test_compose.py reads the file",
+    r"domination demo$": "tests/test_demo.py runs it, and ends it with Ctrl-C",
+    r"eval .*zsh": "it is zsh that has to read it",
+    r"kafka-[a-z-]+\.sh ": "it is a script of a Kafka distribution",
+}
+ENDLESS: Final = re.compile(
+    r"domination (?:worker|monitor)|domination produce (?!.*--count)|python -m bytewax"
+)
+# Debian's ClickHouse is as far from enough as the commands can tell.
+TOO_OLD: Final = re.compile(r"domination (schema apply|check$)")
+
+
+def told(text: str) -> Iterator[str]:
+    """Give the lines of a page's indented blocks: its commands."""
+    for line in FENCED.sub("", text).splitlines():
+        if line.startswith("    ") and (command := COMMENT.sub("", line.strip())):
+            yield command
+
+
+def examples(command: click.Command) -> Iterator[str]:
+    """Give the examples in the help of a command, and of those in it."""
+    yield from (COMMENT.sub("", each) for each in getattr(command, "examples", ()))
+    if isinstance(command, click.Group):
+        yield from chain.from_iterable(map(examples, command.commands.values()))
+
+
+IN_PAGES: Final = list(chain.from_iterable(told(page.read_text()) for page in PAGES))
+COMMANDS: Final = list(dict.fromkeys([*IN_PAGES, *examples(cli)]))
+MAKES: Final = [each for each in COMMANDS if each.split()[0] == "make"]
+EXPORTS: Final = [each for each in COMMANDS if each.startswith("export ")]
+EXCUSED: Final = [each for each in COMMANDS if any(re.match(why, each) for why in NOT_RUN)]
+RUN: Final = [each for each in COMMANDS if each not in {*MAKES, *EXPORTS, *EXCUSED}]
+
+
+class Shell:
+    """A shell as whoever reads has it: the programs on its path, and a pipeline's settings."""
+
+    def __init__(self, pipeline: Pipeline, directory: Path, **more: str) -> None:
+        self._directory = directory
+        # As in a checkout, but what a command writes is not.
+        (directory / "docs").symlink_to(ROOT / "docs")
+        (directory / ".config" / "fish" / "completions").mkdir(parents=True)
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        self._environment = {**CLEAN, **pipeline.environment, "PATH": path, "HOME": str(directory)}
+        self._environment |= more
+
+    def start(self, command: str) -> subprocess.Popen[str]:
+        # 9100 may be taken here.
+        script = command.replace("DOMINATION_HTTP=9100", "DOMINATION_HTTP=0")
+        return subprocess.Popen(
+            ["bash", "-c", script],
+            cwd=self._directory,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as peer:
+        return peer.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def filled(pipeline: Pipeline) -> Pipeline:
+    """Give a pipeline with all that the commands speak of, among it a dead letter at 0:12."""
+    pipeline.create()
+    pipeline.send(mixed(500))
+    return pipeline
+
+
+def test_each_command_of_the_pages_and_the_help_that_has_an_end_ends_well(
+    filled: Pipeline, stored: Database, tmp_path: Path
+) -> None:
+    worker = filled.worker()
+    filled.drained()
+    worker.stop()
+    shell = Shell(filled, tmp_path, DOMINATION_CLICKHOUSE_URL=stored.url)
+    for command in RUN:
+        if ENDLESS.search(command):
+            continue
+        process = shell.start(command)
+        said, _ = process.communicate(timeout=60)
+        if TOO_OLD.match(command):
+            assert (process.returncode, "is too old" in said) == (78, True), f"{command}: {said}"
+        else:
+            assert process.returncode == 0, f"{command}: {said}"
+
+
+def test_each_command_of_the_pages_and_the_help_that_has_no_end_ends_well_when_it_is_asked_to(
+    filled: Pipeline, tmp_path: Path
+) -> None:
+    (port,) = free_ports(1)
+    shell = Shell(filled, tmp_path, DOMINATION_MONITOR=str(port))
+    running = {each: shell.start(each) for each in RUN if ENDLESS.search(each)}
+    assert len(running) >= 5
+    others = re.compile("domination (?:produce|monitor)")
+    eventually(lambda: filled.members() >= sum(not others.search(each) for each in running))
+    eventually(lambda: listens(port))
+    before = len(filled.sent)
+    eventually(lambda: len(filled.read(filled.input).records) > before)
+    for process in running.values():
+        os.killpg(process.pid, signal.SIGINT)
+    for command, process in running.items():
+        said, _ = process.communicate(timeout=60)
+        assert process.returncode == 0, f"{command}: {said}"
+
+
+@pytest.mark.parametrize("command", MAKES)
+def test_each_make_target_of_the_pages_is_one_and_has_the_variables(command: str) -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    words = command.split()[1:]
+    for target in (word for word in words if re.fullmatch("[a-z-]+", word)):
+        assert re.search(rf"^{target}:.*##", makefile, re.MULTILINE)
+    for name in re.findall(r"\b([A-Z]+)=", command):
+        assert f"$({name})" in makefile
+
+
+@pytest.mark.parametrize("command", EXPORTS)
+def test_each_setting_that_the_pages_export_is_one(command: str) -> None:
+    name, _, value = command.removeprefix("export ").partition("=")
+    from_environment({name.removesuffix("_FILE"): value})
+
+
+@pytest.mark.parametrize("excuse", NOT_RUN)
+def test_no_excuse_is_left_over(excuse: str) -> None:
+    assert any(re.match(excuse, each) for each in EXCUSED)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_each_link_of_a_page_leads_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text()):
+        path, _, heading = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        if heading:
+            headings = re.findall(r"^#+ (.+)", target.read_text(), re.MULTILINE)
+            anchors = [re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings]
+            assert heading in anchors, link
+
+
+def test_each_file_of_the_package_that_a_page_names_is_there() -> None:
+    for page in PAGES:
+        for name in re.findall(
+            r"`((?:domination|dataflows|schema|tests)/\w+\.\w+)`", page.read_text()
+        ):
+            assert (ROOT / name).exists(), (page.name, name)
+
+
+def rules(text: str) -> list[str]:
+    """Give the numbered sentences of a text, each on one line."""
+    found = re.findall(r"^\d\. .*(?:\n {3}.*)*", text, re.MULTILINE)
+    return [" ".join(rule.split()) for rule in found]
+
+
+def test_the_page_quotes_the_commit_rule_as_it_is() -> None:
+    quoted = rules((ROOT / "docs" / "how.md").read_text())
+    assert len(quoted) == 7
+    assert quoted == rules(transaction.__doc__ or "")
+
+
+def test_the_picture_has_every_step_and_every_rule() -> None:
+    picture = (ROOT / "docs" / "images" / "commit-rule.svg").read_text()
+    words = set(re.findall(r"<text[^>]*>([^<]+)", picture))
+    steps = {each.split(",")[0] for each in words}
+    assert {step.name for step in transaction.Step} <= steps
+    assert {str(number + 1) for number in range(7)} <= words
 
 
 def test_the_page_of_the_commands_is_that_of_the_code() -> None:

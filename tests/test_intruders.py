@@ -65,12 +65,12 @@ class Guest(Pipeline):
         }
 
     def rights(self) -> dict[str, Right]:
-        """Give the rights that the README asks for, by the names they have there."""
+        """Give the rights that docs/operate.md asks for, by the names they have there."""
         names = dict(zip(Settings().topics, (self.input, self.output, self.dead), strict=True))
         names |= {Settings().group: self.group, Settings().id_prefix: f"domination-{self.group}-"}
         return {
             name: Right(AclOperation[operation], *_at(kind, names[name]))
-            for operation, kind, name in ROW.findall((ROOT / "README.md").read_text())
+            for operation, kind, name in ROW.findall((ROOT / "docs" / "operate.md").read_text())
         }
 
 
@@ -187,7 +187,7 @@ def outcomes(
 
 @pytest.fixture
 def guest(secure_kafka: SecureKafka, tmp_path: Path) -> Iterator[Guest]:
-    """Give a pipeline with all rights that the README asks for, and no other."""
+    """Give a pipeline with all rights that docs/operate.md asks for, and no other."""
     made = Guest(secure_kafka, tmp_path)
     made.create()
     secure_kafka.allow(made.rights().values())

@@ -70,6 +70,7 @@ def test_what_is_for_the_tests_is_not_a_setting() -> None:
         ("DOMINATION_KAFKA_TRANSACTIONAL_ID", "x"),
         ("DOMINATION_KAFKA_GROUP_ID", "x"),
         ("DOMINATION_KAFKA_ACKS", "1"),
+        ("DOMINATION_KAFKA_DELIVERY_REPORT_ONLY_ERROR", "true"),
     ],
 )
 def test_a_setting_that_cannot_work_is_refused_by_name(name: str, value: str) -> None:

@@ -25,6 +25,7 @@ from domination.wire import (
     judge,
     parse,
     read,
+    refuse,
     write,
 )
 
@@ -50,6 +51,22 @@ def test_a_batch_is_read_as_its_records_one_by_one(values: list[bytes | None]) -
     assert list(zip(batch.ratings, batch.unique_ids, batch.keys, strict=True)) == [
         (*each, str(i).encode()) for i, each in good
     ]
+
+
+@given(strategies.batches)
+@example([GOOD, b"", GOOD])
+def test_what_is_refused_is_a_reject_at_its_place_and_the_rest_is_as_it_was(
+    values: list[bytes | None],
+) -> None:
+    unwanted = Fault(Reason.UNWANTED, "an odd one")
+    batch = refuse(read(keyed(values)), lambda human: unwanted if human.rating % 2 else None)
+    alone = [parse(value) for value in values]
+    after = [unwanted if isinstance(each, Rating) and each.rating % 2 else each for each in alone]
+    assert batch.rejects == [Reject(i, each) for i, each in enumerate(after) if type(each) is Fault]
+    assert list(zip(batch.ratings, batch.unique_ids, batch.keys, strict=True)) == [
+        (*each, str(i).encode()) for i, each in enumerate(after) if type(each) is Rating
+    ]
+    assert batch.origin == "origin"
 
 
 @given(strategies.batches)

@@ -1,6 +1,6 @@
 """A plain confluent-kafka loop, a record at a time, as its examples have it; with transactions too.
 
-Without: offsets are committed each tenth of a second, once what was sent is confirmed, so it is at
+Without: offsets are committed at the same interval, once what was sent is confirmed, so it is at
 least once. With `--transactions` they are committed in the transaction of their records.
 """
 

@@ -16,7 +16,7 @@ RATINGS: Final = os.environ["DOMINATION_INPUT_TOPIC"]
 SHADOWS: Final = os.environ["DOMINATION_OUTPUT_TOPIC"]
 GROUP: Final = os.environ["DOMINATION_GROUP"]
 SESSION_SECONDS: Final = int(os.environ["DOMINATION_KAFKA_SESSION_TIMEOUT_MS"]) // 1000
-COMMIT_SECONDS: Final = 0.1
+COMMIT_SECONDS: Final = float(os.environ.get("DOMINATION_COMMIT_INTERVAL_SECONDS", "0.1"))
 KEPT: Final = tempfile.mkdtemp()
 """A directory for what a worker keeps by itself: this job has no state."""
 

@@ -1,0 +1,111 @@
+"""The dataflows that docs/change.md shows, and what becomes of those that break its contract."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import orjson
+import pytest
+from bytewax.testing import TestingSink, TestingSource, run_main
+
+from domination.wire import Fault, Reason, Records, Reject, parse
+from grades import grades
+from records import BAD, humans, mixed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from domination.wire import Written
+    from pipeline import Pipeline
+
+GRADES = (sys.executable, "-m", "bytewax.run", "docs/examples/grades.py:flow")
+
+
+def test_it_needs_no_broker_to_be_tried() -> None:
+    values = [b'{"rating":%d,"unique_id":"x"}' % rating for rating in (50, -1, 49)]
+    arrived: list[Written] = []
+    source = TestingSource([Records(values, [b"a", b"b", b"c"])])
+    run_main(grades(source, TestingSink(arrived)))  # type: ignore[no-untyped-call]  # it is Rust's
+    (batch,) = arrived
+    assert [orjson.loads(value)["passed"] for value in batch.values] == [True, False]
+    assert batch.keys == [b"a", b"c"]
+    assert batch.rejects == [Reject(1, Fault(Reason.UNWANTED, "the rating is below zero"))]
+
+
+def test_it_grades_each_human_once_though_it_is_killed(pipeline: Pipeline) -> None:
+    pipeline.create()
+    pipeline.send(mixed(3_000))
+    first = pipeline.worker(command=GRADES)
+    first.until("assigned")
+    pipeline.send(humans(1_500, seed=2), rate=3_000)
+    first.kill()
+    second = pipeline.worker(command=GRADES)
+    pipeline.drained()
+    assert second.stop() == 0
+    sent = [parse(value) for value, _ in pipeline.sent if value not in BAD]
+    ratings = {each.unique_id: each.rating for each in sent if not isinstance(each, Fault)}
+    graded = pipeline.read(pipeline.output).values()
+    assert Counter((each["unique_id"], each["rating"]) for each in graded) == Counter(
+        (unique_id, rating) for unique_id, rating in ratings.items() if rating >= 0
+    )
+    assert all(each["passed"] == (each["rating"] >= 50) for each in graded)
+    letters = [dict(each.headers() or []) for each in pipeline.read(pipeline.dead).records]
+    reasons = Counter(each["domination.error.reason"] for each in letters)
+    assert reasons.pop(b"unwanted") == sum(rating < 0 for rating in ratings.values()) > 100
+    bad = (BAD[value] for value, _ in pipeline.sent if value in BAD)
+    assert reasons == Counter(map(str.encode, bad))
+
+
+WRONG = """
+from dataclasses import replace
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+from domination import kafka, session, wire
+session._STUCK_SECONDS = 1
+source, sink = kafka.ends_from_environment()
+flow = Dataflow("wrong")
+batches = op.input("records", flow, source)
+{step}
+graded = op.map("grade", batches, lambda b: wire.Written(b.values, b.keys, (), b.origin))
+{late}
+op.output("grades", graded, sink)
+"""
+
+
+@pytest.mark.parametrize(
+    ("step", "late", "said"),
+    [
+        (
+            "batches = op.filter('drop', batches, lambda batch: False)",
+            "",
+            "drops, keeps or repeats",
+        ),
+        (
+            "batches = op.flat_map('twice', batches, lambda b: [b, b])",
+            "",
+            "drops, keeps or repeats",
+        ),
+        ("batches = op.redistribute('move', batches)", "", "moved a batch to another worker"),
+        (
+            "",
+            "graded = op.map('lose', graded, lambda b: replace(b, values=b.values[1:]))",
+            "lost or added records",
+        ),
+    ],
+)
+def test_a_step_that_breaks_the_contract_ends_the_worker_with_1_and_nothing_of_it_is_committed(
+    pipeline: Pipeline, tmp_path: Path, step: str, late: str, said: str
+) -> None:
+    pipeline.create()
+    pipeline.send(humans(200))
+    (tmp_path / "wrong.py").write_text(WRONG.format(step=step, late=late))
+    command = (sys.executable, "-m", "bytewax.run", f"{tmp_path}/wrong.py:flow", "-w", "2")
+    worker = pipeline.worker(command=command)
+    worker.until("assigned")
+    pipeline.send(humans(800), rate=2_000)
+    assert worker.wait() == 1, worker.output
+    assert said in worker.output
+    assert "panic" not in worker.output
+    assert len(pipeline.read(pipeline.output).records) == sum(pipeline.committed().values())
