@@ -168,6 +168,8 @@ class Letters:
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "isolation.level": "read_committed",
+            # The end is told with an answer, and an empty one waits for so long.
+            "fetch.wait.max.ms": 10,
         }
         with broker.told(self._settings, f"reading {self._topic}", f"READ on topic {self._topic}"):
             consumer = Consumer(config, logger=librdkafka)
