@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import tempfile
@@ -38,6 +39,7 @@ _OUTPUTS: Final = 3
 _START_SECONDS: Final = 90.0
 COMMIT_SECONDS: Final = 0.5
 """Between commits under load, of all who let it be chosen: our default."""
+_POOL_BYTES: Final = 2_000_000
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -144,15 +146,19 @@ class Arena:
         topic = self.topic("ratings", partitions)
         own = {"compression.type": "lz4", "linger.ms": 50, "message.max.bytes": 2_000_000}
         producer = Producer(self._client | own | {"acks": "all", "enable.idempotence": True})
-        more = b',"more":"%b"}' % (b"x" * padding) if padding else b"}"
+        chance = random.Random(seed)
+        pool = chance.randbytes(_POOL_BYTES).hex().encode() if padding else b""
         types: dict[str, int] = {}
         for key, value in islice(encoded(human_ratings(seed), bad, seed), count):
             fields = _rating(value) if bad else orjson.loads(value)
             if fields:
                 types[fields["unique_id"]] = int(judge(fields["rating"]))
+            if padding and fields:
+                at = chance.randrange(len(pool) - padding)
+                value = b'%b,"more":"%b"}' % (value[:-1], pool[at : at + padding])  # noqa: PLW2901
             while True:
                 try:
-                    producer.produce(topic, value[:-1] + more if fields else value, key)
+                    producer.produce(topic, value, key)
                 except BufferError:  # noqa: PERF203 - the way that backpressure comes
                     producer.poll(0.05)
                 else:

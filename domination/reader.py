@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 BATCH_RECORDS: Final = 3000
 """Most records of one poll: with fewer each costs more, with more the cache is missed."""
+_BATCH_BYTES: Final = 4_000_000
+"""A poll takes fewer where records are so large that they come to more than about so much."""
+_FEWEST: Final = 10
+_SAMPLED: Final = 50
 
 _COMMIT: Final = True
 _ABORT: Final = False
@@ -88,6 +92,8 @@ class Reader:
         self._granted: set[int] = set()
         self._places: dict[int, int] = {}
         """Where each partition was read on from."""
+        self.wanted = BATCH_RECORDS
+        """Most records of the next poll."""
         self.member = False
         """Whether the group has told what this member reads, be it nothing."""
         self._topic = settings.input_topic
@@ -116,7 +122,7 @@ class Reader:
         """
         try:
             first = self._consumer.poll(wait)
-            more = [] if first is None else self._consumer.consume(BATCH_RECORDS - 1, 0)
+            more = [] if first is None else self._consumer.consume(self.wanted - 1, 0)
         except KafkaException as exception:
             raise EvictedError(exception.args[0].str()) from exception
         messages = [] if first is None else [first, *more]
@@ -127,7 +133,15 @@ class Reader:
             messages = [message for message in messages if message.error() is None]
         if self._failures:
             raise self._failures.pop(0)
+        self._fit(messages)
         return messages
+
+    def _fit(self, messages: list[Message]) -> None:
+        """Want so many records next as the size of these allows."""
+        sizes = list(map(len, messages[::_SAMPLED]))
+        if total := sum(sizes):
+            fitting = len(sizes) * _BATCH_BYTES // total
+            self.wanted = max(_FEWEST, min(fitting, BATCH_RECORDS))
 
     def rewind(self, timeout: float) -> None:
         """Read on from the committed offsets; from the first where there is none."""

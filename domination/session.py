@@ -18,7 +18,7 @@ from domination.log import worker_logger
 from domination.meter import Meter
 from domination.metrics import SAMPLED
 from domination.patience import Patience
-from domination.reader import BATCH_RECORDS, EvictedError, Reader
+from domination.reader import EvictedError, Reader
 from domination.transaction import Failure, Step, Transaction
 from domination.wire import Fault, Reason, Records
 from domination.writer import TRANSACTION_SECONDS, Writer
@@ -235,6 +235,7 @@ class Session:
             self._rewind()
 
     def _poll(self) -> list[Records]:
+        wanted = self._reader.wanted
         messages = self._reader.poll(0 if self._rule.open else _IDLE_SECONDS)
         self._meter.report()
         if (now := time.monotonic()) >= self._lag_due:
@@ -246,9 +247,9 @@ class Session:
             self._rule.drain()
             self._listen()
             return []
-        return self._emit(messages)
+        return self._emit(messages, drained=len(messages) < wanted)
 
-    def _emit(self, messages: list[Message]) -> list[Records]:
+    def _emit(self, messages: list[Message], *, drained: bool) -> list[Records]:
         if not self._rule.open:
             try:
                 self._writer.begin()  # Rule 1.
@@ -262,7 +263,7 @@ class Session:
         )
         positions = {partition: offset + 1 for partition, offset in last.items()}
         ticket = self._rule.emit(positions, time.monotonic())
-        if len(messages) < BATCH_RECORDS:
+        if drained:
             self._rule.drain()
         self._patience.heard()
         self._metrics.read(len(messages), [each.timestamp()[1] for each in messages[::SAMPLED]])

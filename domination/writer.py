@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from contextlib import suppress
@@ -44,7 +43,6 @@ CONFIG: Final = {
 }
 _SMALLEST_LIMIT: Final = 1_000
 _SLICE_SECONDS: Final = 0.5
-_SERVE_SECONDS: Final = 0.1
 _QUEUE_SECONDS: Final = TRANSACTION_SECONDS
 _HANG_SECONDS: Final = 5.0
 
@@ -76,7 +74,6 @@ class Writer:
         if self._live is None:
             self._learn_limits(timeout)
             self._live = self._make()
-            threading.Thread(target=self._serve, args=(self._live,), daemon=True).start()
         self._live.init_transactions(timeout)
 
     def discard(self) -> None:
@@ -123,7 +120,9 @@ class Writer:
 
     def write(self, values: Sequence[bytes], keys: Sequence[bytes | None]) -> list[int]:
         """Send shadows in order; give the indexes of those that are too large to be sent."""
-        return self._send_all(self._settings.output_topic, values, keys)
+        too_large = self._send_all(self._settings.output_topic, values, keys)
+        self._producer.poll(0)
+        return too_large
 
     def write_dead_letters(self, letters: Sequence[tuple[Message, Fault]]) -> None:
         """Send records that could not be used, whole, to the dead-letter topic.
@@ -158,15 +157,6 @@ class Writer:
         told = broker.Admin(self._settings, timeout).size_limits(self._limits)
         own = int(self._settings.kafka.get("message.max.bytes", broker.LARGEST_SIZE_LIMIT))
         self._limits |= {topic: min(limit, own) for topic, limit in told.items()}
-
-    def _serve(self, producer: Producer) -> None:
-        """Take what is delivered off the producer while it is in use, beside the worker's thread.
-
-        librdkafka does that without the interpreter's lock; the worker's thread is the wall.
-        """
-        while self._live is producer:
-            with suppress(KafkaException):  # A fatal error: the next call of the worker tells it.
-                producer.poll(_SERVE_SECONDS)
 
     def _make(self) -> Producer:
         sizes = {
