@@ -341,9 +341,9 @@ def report(form: str) -> None:
     ),
 )
 def monitor() -> int:
-    """Serve a live page of what flows and what is stored, until SIGTERM or Ctrl-C.
+    """Serve a live page of what flows and what is stored.
 
-    At DOMINATION_MONITOR, 127.0.0.1:8080 unless it says otherwise. It only reads, needs neither
+    At DOMINATION_MONITOR, until SIGTERM or Ctrl-C. It only reads, needs neither
     Kafka nor ClickHouse to start, and says which of them is down and since when.
     """
     settings = from_environment()

@@ -20,6 +20,7 @@ from pipeline import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 DIRECTORY: Final = ROOT / "deploy" / "kubernetes"
 
@@ -29,18 +30,41 @@ def resources() -> Iterator[dict[str, Any]]:
         yield from yaml.safe_load_all(path.read_text())
 
 
-RESOURCES: Final = {each["kind"]: each for each in resources()}
+ALL: Final = list(resources())
+# The worker's file is the last, so of two of a kind this has the worker's.
+RESOURCES: Final = {each["kind"]: each for each in ALL}
 CONFIG: Final = RESOURCES["ConfigMap"]["data"]
-POD: Final = RESOURCES["Deployment"]["spec"]["template"]["spec"]
+PODS: Final = {
+    each["metadata"]["name"]: each["spec"]["template"]["spec"]
+    for each in ALL
+    if each["kind"] == "Deployment"
+}
+POD: Final = PODS["domination"]
 (WORKER,) = POD["containers"]
 KEDA: Final = "keda.sh/v1alpha1"
 """Whose kinds Kubernetes itself does not know."""
 
 
-@pytest.mark.parametrize("kind", [k for k, each in RESOURCES.items() if each["apiVersion"] != KEDA])
-def test_the_newest_kubernetes_takes_it_with_no_field_too_many(kind: str) -> None:
+@pytest.mark.parametrize(
+    "resource",
+    [each for each in ALL if each["apiVersion"] != KEDA],
+    ids=lambda each: f"{each['kind']}-{each['metadata']['name']}",
+)
+def test_the_newest_kubernetes_takes_it_with_no_field_too_many(resource: dict[str, Any]) -> None:
     newest = kubernetes_validate.latest_version()
-    kubernetes_validate.validate(RESOURCES[kind], newest, strict=True)
+    kubernetes_validate.validate(resource, newest, strict=True)
+
+
+def test_the_monitor_is_given_settings_and_finds_the_secret_that_they_name(tmp_path: Path) -> None:
+    (monitor,) = PODS["domination-monitor"]["containers"]
+    secret = RESOURCES["Secret"]["stringData"]
+    for name, value in secret.items():
+        (tmp_path / name).write_text(value)
+    given = CONFIG | {each["name"]: each["value"] for each in monitor["env"]}
+    local = {name: text.replace("/secrets", str(tmp_path)) for name, text in given.items()}
+    settings = from_environment(local)
+    assert settings.clickhouse_url == secret["clickhouse-url"]
+    assert settings.monitor_address == ("0.0.0.0", monitor["ports"][0]["containerPort"])
 
 
 def test_its_settings_are_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -87,12 +111,14 @@ def test_its_probes_ask_what_a_worker_answers_where_it_listens() -> None:
     assert annotations["prometheus.io/port"] == listens[1]
 
 
-def test_it_runs_as_nobody_on_files_that_it_cannot_change() -> None:
-    assert POD["securityContext"]["runAsNonRoot"]
-    assert POD["securityContext"]["runAsUser"] > 0
-    assert POD["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert not POD["automountServiceAccountToken"]
-    context = WORKER["securityContext"]
+@pytest.mark.parametrize("name", PODS)
+def test_it_runs_as_nobody_on_files_that_it_cannot_change(name: str) -> None:
+    pod = PODS[name]
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert pod["securityContext"]["runAsUser"] > 0
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert not pod["automountServiceAccountToken"]
+    context = pod["containers"][0]["securityContext"]
     assert context["readOnlyRootFilesystem"]
     assert not context["allowPrivilegeEscalation"]
     assert context["capabilities"] == {"drop": ["ALL"]}
@@ -144,5 +170,5 @@ def test_keda_is_let_in_by_the_same_secret() -> None:
     assert trigger["authenticationRef"]["name"] == authentication["metadata"]["name"]
     references = authentication["spec"]["secretTargetRef"]
     assert {each["name"] for each in references} == {RESOURCES["Secret"]["metadata"]["name"]}
-    assert {each["key"] for each in references} == set(RESOURCES["Secret"]["stringData"])
+    assert {each["key"] for each in references} < set(RESOURCES["Secret"]["stringData"])
     assert {each["parameter"] for each in references} == {"username", "password", "ca"}
