@@ -155,7 +155,7 @@ class Arena:
                 types[fields["unique_id"]] = int(judge(fields["rating"]))
             if padding and fields:
                 at = chance.randrange(len(pool) - padding)
-                value = b'%b,"more":"%b"}' % (value[:-1], pool[at : at + padding])  # noqa: PLW2901
+                value = b'%b,"more":"%b"}' % (value[:-1], pool[at : at + padding])  # noqa: PLW2901 - the same record
             while True:
                 try:
                     producer.produce(topic, value, key)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _OLD_SECONDS: Final = 2.0
 
-UNKNOWN: Final = "unknown"
+_UNKNOWN: Final = "unknown"
 _NOTHING: Final = "-"
 
 
@@ -228,9 +228,9 @@ CARDS: Final = (
 
 def head(card: Card, seen: Seen) -> str:
     """Give a card's heading, and of when it is where that is not now."""
-    sources = seen if card.source == "both" else [getattr(seen, card.source)]
+    sources = _sources(card, seen)
     stale = "; ".join(
-        (f"{each.name} " if card.source == "both" else "") + _as_of(each)
+        (f"{each.name} " if len(sources) > 1 else "") + _as_of(each)
         for each in sources
         if _as_of(each)
     )
@@ -242,8 +242,11 @@ def head(card: Card, seen: Seen) -> str:
 
 def stale(card: Card, seen: Seen) -> bool:
     """Tell whether a card shows what is no longer known to be so."""
-    sources = seen if card.source == "both" else [getattr(seen, card.source)]
-    return any(not each.up for each in sources)
+    return any(not each.up for each in _sources(card, seen))
+
+
+def _sources(card: Card, seen: Seen) -> Sequence[Source[Any]]:
+    return seen if card.source == "both" else [getattr(seen, card.source)]
 
 
 def moment(seconds: float) -> str:
@@ -290,7 +293,7 @@ def _age(value: float | None) -> str:
 def _lag(topics: Topics | None, group: str) -> str:
     if topics is None:
         return _NOTHING
-    return UNKNOWN if topics.lags is None else _sum(topics.lags[group])
+    return _UNKNOWN if topics.lags is None else _sum(topics.lags[group])
 
 
 def _sum(values: Mapping[Any, int] | None) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
 import subprocess
 import sys
@@ -11,6 +9,7 @@ import sys
 import pytest
 
 from pipeline import CLEAN, ROOT
+from terminal import written
 
 SHOW = """
 from domination.board import board
@@ -26,19 +25,11 @@ CURSOR = re.compile(rb"\x1b\[[\d;?]*[A-HJKhl]")
 
 def shown(environment: dict[str, str]) -> bytes:
     """Give what the view writes on a terminal."""
-    terminal, its_end = pty.openpty()
-    view = subprocess.Popen(
-        [sys.executable, "-c", SHOW], cwd=ROOT, env=CLEAN | environment, stdout=its_end
+    seen = written(
+        lambda output: subprocess.Popen(
+            [sys.executable, "-c", SHOW], cwd=ROOT, env=CLEAN | environment, stdout=output
+        )
     )
-    os.close(its_end)
-    seen = b""
-    try:
-        while piece := os.read(terminal, 65_536):
-            seen += piece
-    except OSError:  # Its end of the terminal is closed.
-        pass
-    os.close(terminal)
-    assert view.wait(60) == 0
     assert b"ShaDow" in seen
     return seen
 

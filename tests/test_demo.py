@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
 import signal
 import subprocess
@@ -15,6 +13,7 @@ import pytest
 
 import listening
 from pipeline import CLEAN, DOMINATION, ROOT, run
+from terminal import written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,18 +104,7 @@ def test_rows_are_kept_where_asked_and_a_later_demo_adds_to_them(
 
 
 def test_on_a_terminal_it_draws_and_ends_with_the_same_line(scratch: Path) -> None:
-    terminal, its_end = pty.openpty()
-    demo = start(scratch, "--humans", "200", output=its_end)
-    os.close(its_end)
-    seen = b""
-    try:
-        while piece := os.read(terminal, 65_536):
-            seen += piece
-    except OSError:  # Its end of the terminal is closed.
-        pass
-    os.close(terminal)
-    assert demo.wait(90) == 0
-    text = seen.decode()
+    text = written(lambda output: start(scratch, "--humans", "200", output=output)).decode()
     assert "Incompatible" in text
     assert "█" in text
     assert "200 humans = 200 rows + 0 dead letters, each row once" in text

@@ -1,0 +1,27 @@
+"""A terminal for what a test runs, and what is written on it."""
+
+from __future__ import annotations
+
+import os
+import pty
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+
+
+def written(start: Callable[[int], subprocess.Popen[Any]]) -> bytes:
+    """Start a process with a terminal; give all that it writes there, once it has ended with 0."""
+    terminal, its_end = pty.openpty()
+    process = start(its_end)
+    os.close(its_end)
+    seen = b""
+    try:
+        while piece := os.read(terminal, 65_536):
+            seen += piece
+    except OSError:  # Its end of the terminal is closed.
+        pass
+    os.close(terminal)
+    assert process.wait(90) == 0
+    return seen
