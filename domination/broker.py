@@ -9,7 +9,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     TopicCollection,
@@ -137,7 +136,7 @@ def refusal(
     elif code in _TOPIC:
         why = no_right(right or _lacking(settings))
     elif code == _GROUP:
-        why = no_right(f"READ on group {settings.group}")
+        why = no_right(right or f"READ on group {settings.group}")
     elif code == _TRANSACTIONS:
         why = no_right(f"WRITE on every transactional id that begins with {settings.id_prefix}")
     else:
@@ -301,22 +300,6 @@ class Admin:
         wanted = {TopicPartition(each.topic, each.partition): which for each in partitions}
         asked = self._client.list_offsets(wanted, request_timeout=self._timeout)
         return {each.partition: future.result().offset for each, future in asked.items()}
-
-    def lags(self, group: str, topic: str) -> dict[int, int]:
-        """Count the records of a topic that a group has not committed yet, by partition.
-
-        More exactly, their offsets: the marks of transactions take some.
-        """
-        with self._asking(f"looking at group {group}"):
-            request = ConsumerGroupTopicPartitions(group)
-            asked = self._client.list_consumer_group_offsets(
-                [request], request_timeout=self._timeout
-            )
-            found = asked[group].result().topic_partitions
-            committed = {each.partition: each.offset for each in found if each.topic == topic}
-            partitions = [TopicPartition(topic, n) for n in range(self._partitions(topic))]
-            first, end = self.first_offsets(partitions), self.end_offsets(partitions)
-        return {n: end[n] - max(committed.get(n, 0), first[n]) for n in end}
 
     @contextmanager
     def _asking(self, doing: str, right: str | None = None) -> Iterator[None]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from domination import broker, schema
 from domination.errors import DominationError, Exit
+from domination.group import Group
 from domination.identity import Identity
 from domination.writer import Writer
 
@@ -119,7 +120,8 @@ def _lag(settings: Settings) -> Iterator[Finding]:
     what = f"group {settings.clickhouse_group}"
     try:
         admin = broker.Admin(settings, _SECONDS)
-        lag = sum(admin.lags(settings.clickhouse_group, settings.output_topic).values())
+        group = Group(settings, settings.clickhouse_group, _SECONDS)
+        lag = sum(group.lags(admin, settings.output_topic).values())
     except DominationError as error:
         yield what, error
     else:

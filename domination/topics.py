@@ -15,7 +15,7 @@ from confluent_kafka import (
 )
 
 from domination import broker, dead_letter
-from domination.errors import DominationError
+from domination.group import Group
 from domination.log import librdkafka
 from domination.rate import Rate
 
@@ -120,9 +120,9 @@ class Cluster:
         self, settings: Settings, *, offsets: bool = True, clock: Callable[[], float] = time.time
     ) -> None:
         self._settings = settings
-        self._offsets = offsets
         self._clock = clock
         self._admin = broker.Admin(settings)
+        self._groups = _groups(settings) if offsets else {}
         self._tail = Tail(settings)
         self._rate = Rate(_RATE_SECONDS, kept=_KEPT)
         self._reasons: Counter[str] = Counter()
@@ -130,18 +130,6 @@ class Cluster:
 
     def look(self) -> Topics:
         """Ask for the state; raises `DominationError` where Kafka does not answer or refuses."""
-        try:
-            return self._look()
-        except DominationError:
-            # One that asked while a broker started may wait for its coordinator for ever.
-            self._admin = broker.Admin(self._settings)
-            raise
-
-    def close(self) -> None:
-        """Stop reading."""
-        self._tail.close()
-
-    def _look(self) -> Topics:
         settings = self._settings
         found = self._admin.partitions(dict.fromkeys(settings.topics, "DESCRIBE"))
         broker.require_topics(found)
@@ -154,16 +142,21 @@ class Cluster:
         return Topics(
             rate,
             tuple(self._rate.history),
-            self._lags() if self._offsets else None,
+            self._lags(),
             self._letters(found[settings.dead_letter_topic]),
         )
 
-    def _lags(self) -> dict[str, dict[int, int]]:
-        settings = self._settings
-        return {
-            "worker": self._admin.lags(settings.group, settings.input_topic),
-            "clickhouse": self._admin.lags(settings.clickhouse_group, settings.output_topic),
+    def close(self) -> None:
+        """Stop reading; not while another thread looks."""
+        self._tail.close()
+        for group, _ in self._groups.values():
+            group.close()
+
+    def _lags(self) -> dict[str, dict[int, int]] | None:
+        lags = {
+            which: group.lags(self._admin, topic) for which, (group, topic) in self._groups.items()
         }
+        return lags or None
 
     def _letters(self, partitions: int) -> Letters:
         self._tail.follow(self._settings.dead_letter_topic, partitions)
@@ -174,3 +167,11 @@ class Cluster:
             elif any(name == dead_letter.REPLAYED for name, _ in headers):
                 self._sent_back += 1
         return Letters(dict(self._reasons.most_common()), self._sent_back, self._tail.whole)
+
+
+def _groups(settings: Settings) -> dict[str, tuple[Group, str]]:
+    """Give the groups that read, each with its topic."""
+    return {
+        "worker": (Group(settings, settings.group), settings.input_topic),
+        "clickhouse": (Group(settings, settings.clickhouse_group), settings.output_topic),
+    }

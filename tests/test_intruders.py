@@ -16,6 +16,7 @@ from confluent_kafka.admin import AclOperation, AdminClient, ResourcePatternType
 import listening
 from domination import broker
 from domination.errors import DominationError, Exit
+from domination.group import Group
 from domination.settings import Settings, from_environment
 from door import Door
 from pipeline import DOMINATION, ROOT, Pipeline, run
@@ -296,3 +297,15 @@ def test_a_connection_cut_anywhere_on_its_way_in_is_no_refusal(
     assert set(cut) <= {Exit.UNAVAILABLE, Exit.OK}
     assert cut[0] is Exit.UNAVAILABLE
     assert whole is Exit.OK
+
+
+def test_a_group_that_may_not_be_seen_is_named_as_often_as_it_is_asked_for(guest: Guest) -> None:
+    settings = from_environment(guest.environment)
+    admin = broker.Admin(settings)
+    seen, unseen = Group(settings, guest.group), Group(settings, "others", timeout=1)
+    with closing(seen), closing(unseen):
+        assert seen.lags(admin, guest.input) == dict.fromkeys(range(4), 0)
+        for _ in range(2):
+            with pytest.raises(DominationError, match="no right to DESCRIBE on group others") as it:
+                unseen.lags(admin, guest.input)
+            assert it.value.exit_code is Exit.REFUSED

@@ -14,6 +14,7 @@ KAFKA = {
     "broker",
     "check",
     "embedded",
+    "group",
     "humans",
     "letters",
     "reader",
