@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, KafkaException
 
 from domination import cli, reader
 from domination.identity import Identity
@@ -22,15 +23,17 @@ from domination.session import Session
 from domination.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from confluent_kafka import Message, TopicPartition
 
 
 def _before(owner: type, name: str, act: Callable[..., None]) -> None:
     method = getattr(owner, name)
 
-    def changed(self: Any, *arguments: Any) -> Any:
+    def changed(self: Any, *arguments: Any, **named: Any) -> Any:
         act(self, *arguments)
-        return method(self, *arguments)
+        return method(self, *arguments, **named)
 
     setattr(owner, name, changed)
 
@@ -38,8 +41,8 @@ def _before(owner: type, name: str, act: Callable[..., None]) -> None:
 def _after(owner: type, name: str, act: Callable[..., None]) -> None:
     method = getattr(owner, name)
 
-    def changed(self: Any, *arguments: Any) -> Any:
-        result = method(self, *arguments)
+    def changed(self: Any, *arguments: Any, **named: Any) -> Any:
+        result = method(self, *arguments, **named)
         act(self, *arguments)
         return result
 
@@ -61,8 +64,8 @@ POINTS: Final[dict[str, Callable[[Callable[..., None]], None]]] = {
 def _flushed(act: Callable[..., None]) -> Callable[..., None]:
     """Act once the broker has all the records, and only the commit itself is left."""
 
-    def flushed(writer: Any, *arguments: Any) -> None:
-        writer._live.flush(5)
+    def flushed(writer: Writer, *arguments: Any) -> None:
+        writer._producer.flush(5)
         act(writer, *arguments)
 
     return flushed
@@ -84,20 +87,23 @@ def _stop(count: int, number: int) -> Callable[..., None]:
 def _commit_before_flush() -> None:
     """Commit the offsets as soon as a batch is read, as a consumer that commits by itself does."""
 
-    def commit(session: Any, messages: list[Any]) -> None:
-        session._reader._consumer.commit(message=messages[-1], asynchronous=False)
+    def commit(session: Session, messages: list[Message]) -> None:
+        with suppress(KafkaException):  # In a rebalance nobody may.
+            session._reader._consumer.commit(message=messages[-1], asynchronous=False)
 
     _after(Session, "_emit", commit)
 
 
 def _at_least_once() -> None:
     """Commit the offsets on their own, after the records."""
+    kept: dict[Writer, list[TopicPartition]] = {}
 
-    def keep(writer: Any, positions: Any, *_: Any) -> None:
-        writer.positions = positions
+    def keep(writer: Writer, positions: list[TopicPartition], *_: Any) -> None:
+        kept[writer] = positions
 
-    def commit(session: Any) -> None:
-        session._reader._consumer.commit(offsets=session._writer.positions, asynchronous=False)
+    def commit(session: Session) -> None:
+        with suppress(KafkaException):
+            session._reader._consumer.commit(offsets=kept[session._writer], asynchronous=False)
 
     Writer.send_offsets = keep  # type: ignore[method-assign,assignment]
     _after(Session, "_commit", commit)
@@ -106,9 +112,9 @@ def _at_least_once() -> None:
 def _no_rewind() -> None:
     """Read on after an abort, or a change of the assignment, as if nothing had happened."""
 
-    def assign(reader: Any, timeout: float) -> None:
+    def assign(reader: Reader, timeout: float) -> None:
+        places = reader._find_places(timeout)
         assigned = reader._assignment()
-        places = reader._places(timeout)
         reader._consumer.incremental_assign([p for p in places if p.partition not in assigned])
 
     Reader.rewind = assign  # type: ignore[method-assign,assignment]
@@ -117,7 +123,7 @@ def _no_rewind() -> None:
 def _random_id() -> None:
     """Take a new transactional id with every start."""
 
-    def forget(identity: Any, *_: Any) -> None:
+    def forget(identity: Identity, *_: Any) -> None:
         identity.transactional_id += f"-{uuid4().hex}"
 
     _after(Identity, "__init__", forget)
@@ -128,7 +134,7 @@ def _commit_after_lost() -> None:
     reader._ABORT = reader._COMMIT  # type: ignore[misc]
     position = Reader.position
 
-    def nameless(self: Any, offsets: Any) -> Any:
+    def nameless(self: Reader, offsets: Mapping[int, int]) -> tuple[list[TopicPartition], Any]:
         positions, _ = position(self, offsets)
         stranger = Consumer(
             {

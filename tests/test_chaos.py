@@ -91,6 +91,8 @@ def test_a_broken_commit_rule_is_found_by_the_name_of_what_it_does(
     found: dict[str | None, Found], broken: str, anomaly: str
 ) -> None:
     assert found[broken][anomaly]
+    # By what it does, not by a breakage that has fallen behind the code it breaks.
+    assert not found[broken]["crashed"]
 
 
 def test_a_whole_commit_rule_has_no_anomaly(found: dict[str | None, Found]) -> None:
