@@ -27,18 +27,18 @@ class Coordinates(NamedTuple):
 
 
 _NAMES: Final = tuple(HEADER + name for name in ("reason", "message", *Coordinates._fields))
+_REASON, _MESSAGE, _TOPIC, _PARTITION, _OFFSET, _TIMESTAMP = _NAMES
 
 
-def headers(fault: Fault, at: Coordinates) -> list[Header]:
-    """Write the headers that a dead letter has after the original's own."""
-    reason, message, topic, partition, offset, timestamp = _NAMES
+def headers(fault: Fault, topic: str, partition: int, offset: int, timestamp: int) -> list[Header]:
+    """Write a dead letter's own headers, after the original's: why, and its `Coordinates`."""
     return [
-        (reason, fault.reason.encode()),
-        (message, fault.message.encode()),
-        (topic, at.topic.encode()),
-        (partition, b"%d" % at.partition),
-        (offset, b"%d" % at.offset),
-        (timestamp, b"%d" % at.timestamp),
+        (_REASON, fault.reason.encode()),
+        (_MESSAGE, fault.message.encode()),
+        (_TOPIC, topic.encode()),
+        (_PARTITION, b"%d" % partition),
+        (_OFFSET, b"%d" % offset),
+        (_TIMESTAMP, b"%d" % timestamp),
     ]
 
 
@@ -73,17 +73,16 @@ def read(found: Sequence[Header]) -> Told | None:
     return Told(reason, message, origin, rest[: -len(_NAMES)], truncated)
 
 
-def original(read: Callable[[], Any]) -> tuple[list[Header], list[Header]]:
-    """Read a record's headers, or else give what says that they are left out.
+def original(read: Callable[[], Any]) -> list[Header] | None:
+    """Read a record's headers; None where they cannot be read.
 
     Kafka takes any bytes for a header's name, the client only UTF-8; what it then gives when it is
     asked again is not safe to touch.
     """
     try:
-        found = read()
+        return read() or []
     except (SystemError, UnicodeDecodeError):  # The first is the second, noticed late.
-        return [], [TRUNCATED]
-    return found or [], []
+        return None
 
 
 def size(key: bytes | None, value: bytes | None, own: Sequence[Header] = ()) -> int:

@@ -199,14 +199,14 @@ class Letters:
 
 def _marked(message: Message) -> int | None:
     """Give the offset of the letter that a mark stands for, of anything else None."""
-    headers, _ = dead_letter.original(message.headers)
+    headers = dead_letter.original(message.headers) or []
     offsets = [value for name, value in headers if name == dead_letter.REPLAYED]
     return int(offsets[-1]) if offsets and offsets[-1] else None
 
 
 def _letter(message: Message) -> Letter | None:
     """Read a dead letter; None for what is none."""
-    headers, _ = dead_letter.original(message.headers)
+    headers = dead_letter.original(message.headers) or []
     found = dead_letter.read(headers)
     if found is None:
         return None

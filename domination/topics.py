@@ -161,7 +161,7 @@ class Cluster:
     def _letters(self, partitions: int) -> Letters:
         self._tail.follow(self._settings.dead_letter_topic, partitions)
         for message in self._tail.new():
-            headers, _ = dead_letter.original(message.headers)
+            headers = dead_letter.original(message.headers) or []
             if letter := dead_letter.read(headers):
                 self._reasons[letter.reason] += 1
             elif any(name == dead_letter.REPLAYED for name, _ in headers):

@@ -132,13 +132,15 @@ class Writer:
         """
         values = [message.value() for message, _ in letters]
         keys = [message.key() for message, _ in letters]
-        headers = [[*first, *told, *last] for first, told, last in starmap(_headers, letters)]
+        own = list(starmap(_headers, letters))
+        headers = [_whole(message, each) for (message, _), each in zip(letters, own, strict=True)]
         topic = self._settings.dead_letter_topic
         for place in self._send_all(topic, values, keys, headers):
-            original, told, _ = _headers(*letters[place])
-            letter = keys[place], b"", [*original, *told, dead_letter.TRUNCATED]
+            *all_but_last, last = headers[place]
+            whole = all_but_last if last == dead_letter.TRUNCATED else headers[place]
+            letter = keys[place], b"", [*whole, dead_letter.TRUNCATED]
             if dead_letter.size(*letter) > self._limits[topic]:
-                letter = None, b"", [*told, dead_letter.TRUNCATED]
+                letter = None, b"", [*own[place], dead_letter.TRUNCATED]
             self._send_one(topic, *letter)
 
     def shrink(self) -> None:
@@ -230,9 +232,11 @@ class Writer:
                 return
 
 
-def _headers(message: Message, fault: Fault) -> tuple[list[dead_letter.Header], ...]:
-    """Give a dead letter's headers: the original's, ours, and what says that some are left out."""
-    original, unread = dead_letter.original(message.headers)
-    place = message.topic(), message.partition(), message.offset(), message.timestamp()[1]
-    at = dead_letter.Coordinates(*place)  # type: ignore[arg-type]  # a record that was read has all
-    return original, dead_letter.headers(fault, at), unread
+def _headers(message: Message, fault: Fault) -> list[dead_letter.Header]:
+    place: Any = message.topic(), message.partition(), message.offset(), message.timestamp()[1]
+    return dead_letter.headers(fault, *place)
+
+
+def _whole(message: Message, own: list[dead_letter.Header]) -> list[dead_letter.Header]:
+    original = dead_letter.original(message.headers)
+    return [*own, dead_letter.TRUNCATED] if original is None else [*original, *own]
