@@ -47,6 +47,8 @@ CONFIG: Final = {
     # Enough to read ahead, little enough to keep the memory flat over any backlog.
     "queued.min.messages": 20_000,
     "queued.max.messages.kbytes": 16_384,
+    # An answer brings up to a megabyte of each partition, compressed: of all together no more.
+    "fetch.max.bytes": 4_000_000,
     # Also the most that zstd may grow to: a batch of more, which Kafka takes since it looks at the
     # compressed size, would be fetched again for ever. No record can be larger than this.
     "receive.message.max.bytes": 2_147_483_647,
