@@ -290,7 +290,7 @@ class Session:
             unsent = set(too_large)
             types = bytes(each for index, each in enumerate(types) if index not in unsent)
         self._writer.write_dead_letters(letters)
-        self._metrics.wrote(types, Counter(fault.reason.value for _, fault in letters))
+        self._metrics.wrote(types, Counter(fault.reason for _, fault in letters))
         self._meter.count(len(messages) - len(letters), len(letters))
 
     def _commit(self) -> None:

@@ -22,6 +22,7 @@ from domination.lifecycle import Lifecycle
 from domination.metrics import Metrics
 from domination.settings import Settings
 from domination.shadow import LABELS
+from domination.wire import Reason
 from kafka_server import free_ports
 from pipeline import CLEAN, ROOT, WORKER, Worker, eventually, run
 from records import BAD, mixed
@@ -143,7 +144,7 @@ def test_what_does_not_commit_is_not_counted() -> None:
     for outcome in ("aborted", "unknown", None):
         worker.began()
         worker.read(3, [0])
-        worker.wrote(bytes([3, 3]), {"not_json": 1})
+        worker.wrote(bytes([3, 3]), {Reason.NOT_JSON: 1})
         if outcome:
             worker.ended(outcome)
             worker.ended(outcome)  # Of none that is open there is nothing to count.
