@@ -41,7 +41,9 @@ LARGEST_SIZE_LIMIT: Final = 1_000_000_000
 # What SASL says of a connection that broke on the way, as when a broker ends.
 _BROKEN: Final = "Local:"
 
-_CRITICAL: Final = 2
+CRITICAL: Final = 2
+"""The log level of clients that only ask: what goes wrong is raised as well."""
+
 _LOOK_SECONDS: Final = 0.05
 
 # Kafka checks whole batches; this much of a topic's limit is left to a batch's header.
@@ -136,7 +138,7 @@ def refusal(
     elif code in _TOPIC:
         why = no_right(right or _lacking(settings))
     elif code == _GROUP:
-        why = no_right(right or f"READ on group {settings.group}")
+        why = no_right(f"READ on group {settings.group}")
     elif code == _TRANSACTIONS:
         why = no_right(f"WRITE on every transactional id that begins with {settings.id_prefix}")
     else:
@@ -195,8 +197,8 @@ class Admin:
         self._timeout = timeout
         self._heard: deque[KafkaError] = deque(maxlen=1)
         # Not a method of ours: a client that holds what holds it lives on, with its threads, until
-        # the collector comes by. What goes wrong is raised: no need to log it as well.
-        own = {"error_cb": partial(_hear, self._heard), "log_level": _CRITICAL}
+        # the collector comes by.
+        own = {"error_cb": partial(_hear, self._heard), "log_level": CRITICAL}
         with told(settings, "reading the settings"):
             self._client = AdminClient(client_config(settings, own), logger=librdkafka)
 

@@ -120,8 +120,11 @@ def _lag(settings: Settings) -> Iterator[Finding]:
     what = f"group {settings.clickhouse_group}"
     try:
         admin = broker.Admin(settings, _SECONDS)
-        group = Group(settings, settings.clickhouse_group, _SECONDS)
-        lag = sum(group.lags(admin, settings.output_topic).values())
+        topic = settings.output_topic
+        found = admin.partitions({topic: "DESCRIBE"})
+        broker.require_topics(found)
+        with closing(Group(settings, settings.clickhouse_group, _SECONDS)) as group:
+            lag = sum(group.lags(admin, topic, found[topic]).values())
     except DominationError as error:
         yield what, error
     else:

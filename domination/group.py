@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from domination import broker
 from domination.errors import DominationError, Exit
@@ -13,7 +13,6 @@ from domination.log import librdkafka
 if TYPE_CHECKING:
     from domination.settings import Settings
 
-_CRITICAL: Final = 2
 _MANY: Final = 100
 
 
@@ -30,14 +29,13 @@ class Group:
         self._timeout = timeout
         self._consumer = self._new()
 
-    def lags(self, admin: broker.Admin, topic: str) -> dict[int, int]:
+    def lags(self, admin: broker.Admin, topic: str, partitions: int) -> dict[int, int]:
         """Count the records of a topic that it has not committed yet, by partition.
 
         More exactly, their offsets: the marks of transactions take some. Raises `DominationError`:
         77 where looking is refused, 69 where nobody answers.
         """
-        count = admin.partitions({topic: "DESCRIBE"})[topic]
-        places = [TopicPartition(topic, n) for n in range(count)]
+        places = [TopicPartition(topic, n) for n in range(partitions)]
         committed = self._committed(places)
         with broker.told(self._settings, f"looking at topic {topic}"):
             first, end = admin.first_offsets(places), admin.end_offsets(places)
@@ -49,7 +47,7 @@ class Group:
         self._consumer.close()
 
     def _new(self) -> Consumer:
-        own = {"group.id": self._name, "enable.auto.commit": False, "log_level": _CRITICAL}
+        own = {"group.id": self._name, "enable.auto.commit": False, "log_level": broker.CRITICAL}
         with broker.told(self._settings, "reading the settings"):
             return Consumer(broker.client_config(self._settings, own), logger=librdkafka)
 
@@ -61,14 +59,14 @@ class Group:
         return {each.partition: each.offset for each in found}
 
     def _why(self, exception: KafkaException) -> DominationError:
-        doing, right = f"looking at group {self._name}", f"DESCRIBE on group {self._name}"
+        doing = f"looking at group {self._name}"
         # It only says that the time is over; why, it tells once, and one who reads.
         errors = [error for each in self._consumer.consume(_MANY, 0) if (error := each.error())]
         self._consumer.close()
         self._consumer = self._new()
-        for error in errors:
-            if refused := broker.refusal(self._settings, error, doing, right):
-                return refused
+        if any(error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED for error in errors):
+            right = broker.no_right(f"DESCRIBE on group {self._name}")
+            return DominationError(Exit.REFUSED, f"refused while {doing}: {right}")
         return DominationError(
             Exit.UNAVAILABLE, f"no answer while {doing} ({exception.args[0].str()})"
         )

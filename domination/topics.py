@@ -142,7 +142,7 @@ class Cluster:
         return Topics(
             rate,
             tuple(self._rate.history),
-            self._lags(),
+            self._lags(found),
             self._letters(found[settings.dead_letter_topic]),
         )
 
@@ -152,9 +152,10 @@ class Cluster:
         for group, _ in self._groups.values():
             group.close()
 
-    def _lags(self) -> dict[str, dict[int, int]] | None:
+    def _lags(self, partitions: Mapping[str, int]) -> dict[str, dict[int, int]] | None:
         lags = {
-            which: group.lags(self._admin, topic) for which, (group, topic) in self._groups.items()
+            which: group.lags(self._admin, topic, partitions[topic])
+            for which, (group, topic) in self._groups.items()
         }
         return lags or None
 

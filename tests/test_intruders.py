@@ -18,8 +18,9 @@ from domination import broker
 from domination.errors import DominationError, Exit
 from domination.group import Group
 from domination.settings import Settings, from_environment
+from domination.topics import Tail
 from door import Door
-from pipeline import DOMINATION, ROOT, Pipeline, run
+from pipeline import DOMINATION, ROOT, Pipeline, eventually, run
 from records import BAD, humans, mixed
 from secure_kafka import PASSWORD, USER, Right
 
@@ -304,8 +305,18 @@ def test_a_group_that_may_not_be_seen_is_named_as_often_as_it_is_asked_for(guest
     admin = broker.Admin(settings)
     seen, unseen = Group(settings, guest.group), Group(settings, "others", timeout=1)
     with closing(seen), closing(unseen):
-        assert seen.lags(admin, guest.input) == dict.fromkeys(range(4), 0)
+        assert seen.lags(admin, guest.input, 4) == dict.fromkeys(range(4), 0)
         for _ in range(2):
             with pytest.raises(DominationError, match="no right to DESCRIBE on group others") as it:
-                unseen.lags(admin, guest.input)
+                unseen.lags(admin, guest.input, 4)
             assert it.value.exit_code is Exit.REFUSED
+
+
+def test_who_reads_without_joining_is_told_of_the_group_and_not_of_a_topic(
+    guest: Guest, secure_kafka: SecureKafka
+) -> None:
+    secure_kafka.deny([guest.rights()[Settings().group]])
+    with closing(Tail(from_environment(guest.environment))) as tail:
+        tail.follow(guest.input, 4)
+        with pytest.raises(DominationError, match=f"no right to READ on group {guest.group};"):
+            eventually(lambda: bool(list(tail.new())), 30)
