@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import click
 import orjson
@@ -25,9 +25,11 @@ from contestants import CONTESTANTS, HALVES, OURS, Contestant
 from kafka_server import POM
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _RESULTS: Final = Path(__file__).parent / "results"
+
+T = TypeVar("T")
 
 
 class Row(NamedTuple):
@@ -86,29 +88,35 @@ def half(place: Arena, contestant: Contestant, load: Load) -> Run:
     return Run(told["records"], rate, rate, 0.0, 0.0, 0.0)
 
 
+def in_turn(everyone: Sequence[T], rounds: int) -> Iterator[tuple[int, T]]:
+    """Give everyone in each round, from 0, every other round in the opposite order."""
+    for number in range(rounds):
+        for each in everyone if number % 2 == 0 else everyone[::-1]:
+            yield number, each
+
+
 def rounds(
     count: int, contestants: Sequence[Contestant], measure: Callable[[Contestant], Run]
 ) -> tuple[dict[str, list[Run]], dict[str, str]]:
-    """Measure everyone so many times, every other round in the opposite order.
+    """Measure everyone so many times, in turn.
 
     Gives the runs, and by name why someone could not run, or did not do the work.
     """
     runs: dict[str, list[Run]] = defaultdict(list)
     reasons = {each.name: f"not run: {each.missing}" for each in contestants if each.missing}
-    for number in range(count):
-        for each in contestants if number % 2 == 0 else contestants[::-1]:
-            if each.name in reasons:
-                continue
-            try:
-                run = measure(each)
-            except AssertionError as error:
-                if each is OURS:
-                    raise
-                reasons[each.name] = f"failed: {error}"
-                click.echo(f"{each.name}: {reasons[each.name]}", err=True)
-            else:
-                runs[each.name].append(run)
-                click.echo(f"round {number + 1}: {each.name}: {run.rate:,.0f}/s", err=True)
+    for number, each in in_turn(contestants, count):
+        if each.name in reasons:
+            continue
+        try:
+            run = measure(each)
+        except AssertionError as error:
+            if each is OURS:
+                raise
+            reasons[each.name] = f"failed: {error}"
+            click.echo(f"{each.name}: {reasons[each.name]}", err=True)
+        else:
+            runs[each.name].append(run)
+            click.echo(f"round {number + 1}: {each.name}: {run.rate:,.0f}/s", err=True)
     return runs, reasons
 
 

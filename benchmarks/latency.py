@@ -16,7 +16,7 @@ import click
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from arena import Arena, Load, arena, end, usage
-from bench import fill, save
+from bench import fill, in_turn, save
 from contestants import OURS, Contestant, streams
 
 if TYPE_CHECKING:
@@ -172,9 +172,8 @@ def main(seconds: float, warm: float, rounds: int, rates: tuple[int, ...]) -> No
         measure(place, OURS, RATES[0], warm, 0)
         for rate in rates:
             runs: dict[str, list[Latency]] = {_name(each): [] for each in everyone}
-            for number in range(rounds):
-                for each in everyone if number % 2 == 0 else everyone[::-1]:
-                    runs[_name(each)].append(measure(place, each, rate, seconds, warm))
+            for _, each in in_turn(everyone, rounds):
+                runs[_name(each)].append(measure(place, each, rate, seconds, warm))
             for name, all_of_it in runs.items():
                 one = median(all_of_it)
                 found.setdefault(name, []).append(one)

@@ -132,15 +132,15 @@ class Writer:
         """
         values = [message.value() for message, _ in letters]
         keys = [message.key() for message, _ in letters]
+        originals = [dead_letter.original(message.headers) for message, _ in letters]
         own = list(starmap(_headers, letters))
-        headers = [_whole(message, each) for (message, _), each in zip(letters, own, strict=True)]
+        headers = list(map(_whole, originals, own))
         topic = self._settings.dead_letter_topic
         for place in self._send_all(topic, values, keys, headers):
-            *all_but_last, last = headers[place]
-            whole = all_but_last if last == dead_letter.TRUNCATED else headers[place]
-            letter = keys[place], b"", [*whole, dead_letter.TRUNCATED]
+            told = [*own[place], dead_letter.TRUNCATED]
+            letter = keys[place], b"", [*(originals[place] or ()), *told]
             if dead_letter.size(*letter) > self._limits[topic]:
-                letter = None, b"", [*own[place], dead_letter.TRUNCATED]
+                letter = None, b"", told
             self._send_one(topic, *letter)
 
     def shrink(self) -> None:
@@ -237,6 +237,7 @@ def _headers(message: Message, fault: Fault) -> list[dead_letter.Header]:
     return dead_letter.headers(fault, *place)
 
 
-def _whole(message: Message, own: list[dead_letter.Header]) -> list[dead_letter.Header]:
-    original = dead_letter.original(message.headers)
+def _whole(
+    original: list[dead_letter.Header] | None, own: list[dead_letter.Header]
+) -> list[dead_letter.Header]:
     return [*own, dead_letter.TRUNCATED] if original is None else [*original, *own]
