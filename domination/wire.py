@@ -202,8 +202,9 @@ def write(batch: Shadows, emitted: datetime) -> Written:
     stamp = utc.isoformat(sep=" ", timespec="milliseconds")
     tail = b'","emit_timestamp":"%b"}' % stamp.encode()
     forms = [head + b"%b" + tail for head in _HEADS]
-    # All at once, then cut apart: no string has these three characters, since it has \" for ".
-    dumped = orjson.dumps(batch.unique_ids)[2:-2].split(b'","') if batch.unique_ids else ()
+    # All at once, then cut apart at the ends of lines: a string has \n for those of its own.
+    lines = orjson.dumps(batch.unique_ids, option=orjson.OPT_INDENT_2)
+    dumped = lines[5:-3].split(b'",\n  "') if batch.unique_ids else ()
     values = [
         forms[shadow] % unique_id for shadow, unique_id in zip(batch.types, dumped, strict=True)
     ]

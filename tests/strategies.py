@@ -12,7 +12,9 @@ from domination.wire import RATING_MAX, RATING_MIN
 ratings = st.integers(RATING_MIN, RATING_MAX)
 # Every text that UTF-8 can carry: quotes, control characters and emoji, but no lone surrogates.
 texts = st.text(st.characters(codec="utf-8"))
-unique_ids = texts.filter(bool)
+# What JSON itself is made of, where strings are cut out of it or put into it.
+syntax = st.text(st.sampled_from('",\\\n {'))
+unique_ids = (texts | syntax).filter(bool)
 keys = st.none() | st.binary(max_size=8)
 
 json_values = st.recursive(

@@ -117,6 +117,7 @@ def test_a_batch_is_judged_as_its_records_one_by_one(ratings: list[int]) -> None
         timezones=st.just(timezone.utc),
     ),
 )
+@example([(ShadowType.SHA, each) for each in ('",', ',"', ",", '",\n  "', "x")], NOW)
 def test_what_is_written_parses_back_to_the_same_shadows(
     loads: object, shadows: list[tuple[ShadowType, str]], emitted: datetime
 ) -> None:
