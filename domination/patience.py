@@ -20,11 +20,15 @@ _RETRY_SECONDS: Final = 0.1
 _SILENCE_SECONDS: Final = 5.0
 
 
-def within(seconds: float, call: Callable[[], object]) -> None:
+def within(
+    seconds: float, call: Callable[[], object], meanwhile: Callable[[], object] = lambda: None
+) -> None:
     """Make a call that may never return; raises what it raises, or `TimeoutError` in its stead.
 
     After that it is left alone on a thread of its own, which ends with the process at the latest.
+    `meanwhile` is called beside it, and is part of the time.
     """
+    deadline = time.monotonic() + seconds
     failures: list[Exception] = []
 
     def run() -> None:
@@ -35,7 +39,8 @@ def within(seconds: float, call: Callable[[], object]) -> None:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    thread.join(seconds)
+    meanwhile()
+    thread.join(max(0.0, deadline - time.monotonic()))
     if thread.is_alive():
         raise TimeoutError
     if failures:

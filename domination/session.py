@@ -42,6 +42,12 @@ _LEAVE_SECONDS: Final = 2.0
 """A heartbeat's interval and some: a member that is still joining has to wait for the others."""
 _STUCK_SECONDS: Final = 30.0
 _LAG_SECONDS: Final = 1.0
+_GAP_SECONDS: Final = 0.004
+"""Between two transactions, while Kafka writes the marks of the first.
+
+A partition that is added sooner is put off, for 20 ms that librdkafka has no setting for; so the
+gap makes the slowest hundredth of records faster.
+"""
 _EVICTIONS: Final = 2
 _EVICTIONS_SECONDS: Final = 60.0
 
@@ -81,6 +87,7 @@ class Session:
         self._meter = Meter(self._log)
         self._metrics = metrics
         self._lag_due = 0.0
+        self._begin_due = 0.0
         self.turned = time.monotonic()
         """When the worker last came by, to see that it still does."""
         self._waiting_since: float | None = None
@@ -235,6 +242,8 @@ class Session:
             self._rewind()
 
     def _poll(self) -> list[Records]:
+        if not self._rule.open and (gap := self._begin_due - time.monotonic()) > 0:
+            time.sleep(gap)
         wanted = self._reader.wanted
         messages = self._reader.poll(0 if self._rule.open else _IDLE_SECONDS)
         self._meter.report()
@@ -299,6 +308,7 @@ class Session:
             self._attempt("committing", self._writer.commit)
         ):
             self._rule.committed()
+            self._begin_due = time.monotonic() + _GAP_SECONDS
             self._metrics.committed()
             self._patience.calm()
 

@@ -34,7 +34,7 @@ CONFIG: Final = {
     "linger.ms": 20,
     # A transaction that follows another at once is put off by Kafka until that one's marks are
     # written, a few milliseconds; by default each such try waits for 100.
-    "retry.backoff.ms": 10,
+    "retry.backoff.ms": 3,
     "retry.backoff.max.ms": 100,
     # The commit tells of success: a report for each record took a tenth of the speed.
     "delivery.report.only.error": True,
@@ -96,13 +96,17 @@ class Writer:
         self._open = True
 
     def send_offsets(self, positions: list[TopicPartition], member: Any, timeout: float) -> None:
-        """Put the read positions into the transaction (rule 4)."""
+        """Put the read positions into the transaction (rule 4), while the records are sent.
+
+        One does not wait for the other: of a transaction with a few records the waiting is most.
+        """
         producer = self._producer
         try:
             # Without its group's coordinator librdkafka may wait for ever: its issues 5456, 5511.
             within(
                 timeout + _HANG_SECONDS,
                 lambda: producer.send_offsets_to_transaction(positions, member, timeout),
+                lambda: producer.flush(timeout),
             )
         except TimeoutError:
             error = KafkaError(KafkaError._TIMED_OUT, "no end of sending offsets")

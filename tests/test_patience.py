@@ -91,6 +91,13 @@ def test_a_call_that_never_returns_is_left_alone() -> None:
     forever.set()
 
 
+def test_what_is_to_be_done_meanwhile_is_done_beside_the_call() -> None:
+    done = threading.Event()
+    waited = []
+    within(10, lambda: waited.append(done.wait(5)), done.set)
+    assert waited == [True]
+
+
 def test_a_call_that_fails_in_time_fails_as_ever() -> None:
     def call() -> None:
         raise KeyError("its own")
