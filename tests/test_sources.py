@@ -35,7 +35,7 @@ def test_a_rate_is_the_mean_of_the_last_seconds_and_unknown_after_a_gap() -> Non
 
 def test_a_source_that_fails_is_down_since_then_and_keeps_what_it_told() -> None:
     answers: Iterator[int | Exception] = iter(
-        [1, DominationError(Exit.UNAVAILABLE, "no broker"), ValueError("a\nb"), 2]
+        [1, DominationError(Exit.UNAVAILABLE, "no broker"), ValueError("a\nb"), 2, 3]
     )
     goes_on = threading.Semaphore(0)
     now = iter(range(1, 100))
@@ -64,8 +64,9 @@ def test_a_source_that_fails_is_down_since_then_and_keeps_what_it_told() -> None
         eventually(lambda: watcher.source.up)
         assert watcher.source.data == 2
     finally:
-        goes_on.release()
         watcher.end()
+        goes_on.release()
+        watcher.join()
 
 
 def test_a_source_that_is_silent_is_down_since_it_was_asked() -> None:
