@@ -30,9 +30,16 @@ _NAMES: Final = tuple(HEADER + name for name in ("reason", "message", *Coordinat
 _REASON, _MESSAGE, _TOPIC, _PARTITION, _OFFSET, _TIMESTAMP = _NAMES
 
 
-def headers(fault: Fault, topic: str, partition: int, offset: int, timestamp: int) -> list[Header]:
-    """Write a dead letter's own headers, after the original's: why, and its `Coordinates`."""
-    return [
+def headers(
+    original: Sequence[Header] | None, fault: Fault, place: Coordinates | tuple[str, int, int, int]
+) -> list[Header]:
+    """Write a dead letter's headers: the original's, then why it is one, and its `Coordinates`.
+
+    Where the original's are None, they are left out, and the letter says so.
+    """
+    topic, partition, offset, timestamp = place
+    found = [
+        *(original or ()),
         (_REASON, fault.reason.encode()),
         (_MESSAGE, fault.message.encode()),
         (_TOPIC, topic.encode()),
@@ -40,6 +47,7 @@ def headers(fault: Fault, topic: str, partition: int, offset: int, timestamp: in
         (_OFFSET, b"%d" % offset),
         (_TIMESTAMP, b"%d" % timestamp),
     ]
+    return [*found, TRUNCATED] if original is None else found
 
 
 class Told(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from contextlib import suppress
-from itertools import compress, count, repeat, starmap
+from itertools import compress, count, repeat
 from operator import length_hint
 from typing import TYPE_CHECKING, Any, Final
 
@@ -137,14 +137,13 @@ class Writer:
         values = [message.value() for message, _ in letters]
         keys = [message.key() for message, _ in letters]
         originals = [dead_letter.original(message.headers) for message, _ in letters]
-        own = list(starmap(_headers, letters))
-        headers = list(map(_whole, originals, own))
+        headers = list(map(_headers, letters, originals))
         topic = self._settings.dead_letter_topic
         for place in self._send_all(topic, values, keys, headers):
-            told = [*own[place], dead_letter.TRUNCATED]
-            letter = keys[place], b"", [*(originals[place] or ()), *told]
+            own = _headers(letters[place], None)
+            letter = keys[place], b"", [*(originals[place] or ()), *own]
             if dead_letter.size(*letter) > self._limits[topic]:
-                letter = None, b"", told
+                letter = None, b"", own
             self._send_one(topic, *letter)
 
     def shrink(self) -> None:
@@ -236,12 +235,9 @@ class Writer:
                 return
 
 
-def _headers(message: Message, fault: Fault) -> list[dead_letter.Header]:
-    place: Any = message.topic(), message.partition(), message.offset(), message.timestamp()[1]
-    return dead_letter.headers(fault, *place)
-
-
-def _whole(
-    original: list[dead_letter.Header] | None, own: list[dead_letter.Header]
+def _headers(
+    letter: tuple[Any, Fault], original: list[dead_letter.Header] | None
 ) -> list[dead_letter.Header]:
-    return [*own, dead_letter.TRUNCATED] if original is None else [*original, *own]
+    message, fault = letter
+    place = message.topic(), message.partition(), message.offset(), message.timestamp()[1]
+    return dead_letter.headers(original, fault, place)

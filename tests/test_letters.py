@@ -37,7 +37,7 @@ def lay(
     producer = Producer({"bootstrap.servers": pipeline.bootstrap_servers})
     for offset, value in enumerate(values):
         at = dead_letter.Coordinates(pipeline.input, 0, offset, 1_700_000_000_000)
-        told = [*HEADERS, *dead_letter.headers(fault, *at), *more]
+        told = [*dead_letter.headers(HEADERS, fault, at), *more]
         producer.produce(pipeline.dead, value, b"key-%d" % offset, headers=told)
     assert producer.flush(30) == 0
 
@@ -178,7 +178,7 @@ def test_headers_are_read_as_they_were_written(
     at = dead_letter.Coordinates("topic", 1, offset, -1)
     before = own
     for _ in range(depth):  # A dead letter's dead letter.
-        before, found = [*before, *dead_letter.headers(fault, *at)], before
+        before, found = dead_letter.headers(before, fault, at), before
     written = [*before, dead_letter.TRUNCATED] if truncated else before
     told = dead_letter.read(written)
     assert told == dead_letter.Told("not_json", message, at, found, truncated)
