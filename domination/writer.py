@@ -16,7 +16,7 @@ from domination.log import librdkafka
 from domination.patience import within
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from confluent_kafka import Message, TopicPartition
 
@@ -106,7 +106,7 @@ class Writer:
             within(
                 timeout + _HANG_SECONDS,
                 lambda: producer.send_offsets_to_transaction(positions, member, timeout),
-                lambda: producer.flush(timeout),
+                lambda: _hear(producer.flush, timeout),
             )
         except TimeoutError:
             error = KafkaError(KafkaError._TIMED_OUT, "no end of sending offsets")
@@ -114,19 +114,17 @@ class Writer:
 
     def commit(self, timeout: float) -> None:
         """Commit the transaction (rule 4)."""
-        self._producer.commit_transaction(timeout)
+        _told(self._producer.commit_transaction, timeout)
         self._open = False
 
     def abort(self, timeout: float) -> None:
         """Abort the transaction (rule 6)."""
-        self._producer.abort_transaction(timeout)
+        _told(self._producer.abort_transaction, timeout)
         self._open = False
 
     def write(self, values: Sequence[bytes], keys: Sequence[bytes | None]) -> list[int]:
         """Send shadows in order; give the indexes of those that are too large to be sent."""
-        too_large = self._send_all(self._settings.output_topic, values, keys)
-        self._producer.poll(0)
-        return too_large
+        return self._send_all(self._settings.output_topic, values, keys)
 
     def write_dead_letters(self, letters: Sequence[tuple[Message, Fault]]) -> None:
         """Send records that could not be used, whole, to the dead-letter topic.
@@ -230,9 +228,31 @@ class Writer:
             except BufferError:  # noqa: PERF203 - the way that backpressure comes
                 if time.monotonic() > deadline:
                     raise KafkaException(KafkaError(KafkaError._QUEUE_FULL)) from None
-                self._producer.poll(0.1)
+                _hear(self._producer.poll, 0.1)
             else:
                 return
+
+
+def _told(call: Callable[..., object], *arguments: Any) -> None:
+    """Make a call that hears on the way what the producer tells: a fatal error is raised by it.
+
+    A line of the log that follows finds it raised already, and makes a `SystemError` of it.
+    """
+    try:
+        call(*arguments)
+    except SystemError as error:
+        cause: BaseException | None = error
+        while cause and not isinstance(cause, KafkaException):
+            cause = cause.__cause__
+        if cause is None:
+            raise
+        raise cause from None
+
+
+def _hear(call: Callable[[float], object], seconds: float) -> None:
+    """Let the producer send and tell; a fatal error is told again by the call that comes next."""
+    with suppress(KafkaException):
+        _told(call, seconds)
 
 
 def _headers(

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 
 import orjson
 import pytest
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
+from domination import broker
+from domination.settings import from_environment
+from domination.writer import Writer
 from kafka_server import free_ports
 from pipeline import BYTEWAX, WORKER, eventually
 from records import BAD, SECRET, humans, mixed
@@ -166,6 +169,23 @@ def test_an_intruder_with_its_transactional_id_ends_the_worker_with_75(pipeline:
     pipeline.drained()
     assert after.stop() == 0
     pipeline.exactly_once()
+
+
+def test_a_writer_that_is_fenced_while_it_sends_says_that_it_is(pipeline: Pipeline) -> None:
+    pipeline.create()
+    settings = from_environment(pipeline.environment)
+    client = {"bootstrap.servers": pipeline.bootstrap_servers}
+    member = Consumer({**client, "group.id": pipeline.group}).consumer_group_metadata()
+    for _ in range(10):  # What is told first is a matter of chance.
+        writer = Writer(settings, pipeline.group)
+        writer.renew(30)
+        writer.begin()
+        Producer({**client, "transactional.id": pipeline.group}).init_transactions(30)
+        writer.write([b"{}"] * 3, [None] * 3)
+        with pytest.raises(KafkaException) as fenced:
+            writer.send_offsets([TopicPartition(pipeline.input, 0, 0)], member, 10)
+        assert fenced.value.args[0].code() in broker.PRODUCER_FENCED
+        writer.discard()
 
 
 def test_a_worker_evicted_from_the_group_joins_again(pipeline: Pipeline) -> None:
