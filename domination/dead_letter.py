@@ -31,7 +31,7 @@ _REASON, _MESSAGE, _TOPIC, _PARTITION, _OFFSET, _TIMESTAMP = _NAMES
 
 
 def headers(
-    original: Sequence[Header] | None, fault: Fault, place: Coordinates | tuple[str, int, int, int]
+    original: Sequence[Header] | None, fault: Fault, place: tuple[str, int, int, int]
 ) -> list[Header]:
     """Write a dead letter's headers: the original's, then why it is one, and its `Coordinates`.
 

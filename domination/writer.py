@@ -114,12 +114,12 @@ class Writer:
 
     def commit(self, timeout: float) -> None:
         """Commit the transaction (rule 4)."""
-        _told(self._producer.commit_transaction, timeout)
+        _serving(self._producer.commit_transaction, timeout)
         self._open = False
 
     def abort(self, timeout: float) -> None:
         """Abort the transaction (rule 6)."""
-        _told(self._producer.abort_transaction, timeout)
+        _serving(self._producer.abort_transaction, timeout)
         self._open = False
 
     def write(self, values: Sequence[bytes], keys: Sequence[bytes | None]) -> list[int]:
@@ -233,7 +233,7 @@ class Writer:
                 return
 
 
-def _told(call: Callable[..., object], *arguments: Any) -> None:
+def _serving(call: Callable[..., object], *arguments: Any) -> None:
     """Make a call that hears on the way what the producer tells: a fatal error is raised by it.
 
     A line of the log that follows finds it raised already, and makes a `SystemError` of it.
@@ -252,7 +252,7 @@ def _told(call: Callable[..., object], *arguments: Any) -> None:
 def _hear(call: Callable[[float], object], seconds: float) -> None:
     """Let the producer send and tell; a fatal error is told again by the call that comes next."""
     with suppress(KafkaException):
-        _told(call, seconds)
+        _serving(call, seconds)
 
 
 def _headers(
