@@ -170,6 +170,17 @@ def _lacking(settings: Settings) -> str:
     return " and ".join(lacking) or f"use one of the topics {', '.join(settings.topics)}"
 
 
+def lost_offsets(settings: Settings) -> DominationError:
+    """Say that the group has no offsets although its output has records."""
+    return DominationError(
+        Exit.SETTING,
+        f"group {settings.group} has no committed offsets, but {settings.output_topic} or "
+        f"{settings.dead_letter_topic} has had records: its offsets have expired or were deleted. "
+        "Choose where to go on with kafka-consumer-groups --reset-offsets; --to-earliest judges "
+        f"all of {settings.input_topic} again",
+    )
+
+
 def no_broker(settings: Settings, error: KafkaError) -> DominationError:
     """Say that no broker could be reached."""
     return DominationError(
@@ -297,6 +308,14 @@ class Admin:
     def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[int, int]:
         """Ask for the offset that the next record of each partition of a topic will have."""
         return self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # theirs
+
+    def ever_written(self, topics: Iterable[str]) -> bool:
+        """Tell whether any of these topics has ever had a record, be it an aborted one."""
+        counts = self.partitions(dict.fromkeys(topics, "WRITE"))
+        return any(
+            any(self.end_offsets(TopicPartition(topic, n) for n in range(count)).values())
+            for topic, count in counts.items()
+        )
 
     def _offsets(self, partitions: Iterable[TopicPartition], which: OffsetSpec) -> dict[int, int]:
         wanted = {TopicPartition(each.topic, each.partition): which for each in partitions}

@@ -53,7 +53,7 @@ def of_kafka(settings: Settings) -> Iterator[Finding]:
         return
     for topic, operation in broker.needed(settings).items():
         yield _topic(admin, topic, operation)
-    yield f"group {settings.group}", _error(_group, admin, settings.group)
+    yield f"group {settings.group}", _error(_group, admin, settings)
     yield f"transactional ids {settings.id_prefix}…", _error(_transactions, settings)
 
 
@@ -149,8 +149,14 @@ def _topic(admin: broker.Admin, topic: str, operation: str) -> Finding:
     return f"{what}, {partitions} partitions", None
 
 
-def _group(admin: broker.Admin, group: str) -> None:
-    _require("READ", f"group {group}", admin.group_operations(group))
+def _group(admin: broker.Admin, settings: Settings) -> None:
+    name, topic = settings.group, settings.input_topic
+    _require("READ", f"group {name}", admin.group_operations(name))
+    if not admin.ever_written(settings.topics[1:]):
+        return
+    with closing(Group(settings, name, _SECONDS)) as group:
+        if not group.has_offsets(topic, admin.partitions({topic: "READ"})[topic]):
+            raise broker.lost_offsets(settings)
 
 
 def _require(operation: str, what: str, allowed: set[str]) -> None:

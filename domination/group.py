@@ -42,6 +42,14 @@ class Group:
         # Where nothing is committed, its offset is negative.
         return {n: end[n] - max(committed[n], first[n]) for n in end}
 
+    def has_offsets(self, topic: str, partitions: int) -> bool:
+        """Tell whether it has committed an offset of any partition of a topic.
+
+        Raises `DominationError` as `lags` does.
+        """
+        places = [TopicPartition(topic, n) for n in range(partitions)]
+        return any(offset >= 0 for offset in self._committed(places).values())
+
     def close(self) -> None:
         """Ask no more."""
         self._consumer.close()

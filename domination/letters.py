@@ -12,11 +12,12 @@ from datetime import datetime, timezone
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from domination import broker, dead_letter, wire
 from domination.errors import DominationError, Exit
 from domination.log import librdkafka
+from domination.transactional import TransactionalProducer, serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 
 _BATCH: Final = 500
 _POLL_SECONDS: Final = 1.0
-_CALL_SECONDS: Final = 30.0
+_START_SECONDS: Final = 30.0
+_CALL_SECONDS: Final = 9.0
+"""Less than the producer's own limit for a request."""
 _SILENT_POLLS: Final = 30
 
 
@@ -110,18 +113,23 @@ class Letters:
         Another replay that comes later ends this one with 75, and each letter is still sent once.
         """
         broker.require_topics(self._admin.partitions({self._settings.input_topic: "WRITE"}))
-        producer = self._producer()
-        # Only now nobody else can send a letter back: what is open is read after it.
-        with broker.told(self._settings, "starting to send dead letters back"):
-            producer.init_transactions(_CALL_SECONDS)
         why = self.stays(force=force)
-        chosen = islice((each for each in self.open(reason) if why(each) is None), limit)
-        while batch := list(islice(chosen, _BATCH)):
-            with broker.told(self._settings, "sending dead letters back"):
-                self._send(producer, batch)
-            yield len(batch)
+        left = limit
+        while True:
+            producer = self._producer()
+            # Only now nobody else can send a letter back: what is open is read after it.
+            chosen = islice((each for each in self.open(reason) if why(each) is None), left)
+            while batch := list(islice(chosen, _BATCH)):
+                with broker.told(self._settings, "sending dead letters back"):
+                    self._send(producer, batch)
+                left = None if left is None else left - len(batch)
+                yield len(batch)
+                if producer.in_doubt():
+                    break  # A late request would end the next transaction.
+            else:
+                return
 
-    def _send(self, producer: Producer, letters: list[Letter]) -> None:
+    def _send(self, producer: TransactionalProducer, letters: list[Letter]) -> None:
         failed: list[KafkaError] = []
 
         def delivered(error: KafkaError | None, _message: Message) -> None:
@@ -139,13 +147,13 @@ class Letters:
                 self._topic, partition=letter.partition, headers=mark, on_delivery=delivered
             )
             producer.poll(0)
-        producer.flush(_CALL_SECONDS)
+        serving(producer.flush, _CALL_SECONDS)
         if failed:
-            producer.abort_transaction(_CALL_SECONDS)
+            serving(producer.abort_transaction, _CALL_SECONDS)
             raise KafkaException(failed[0])
-        producer.commit_transaction(_CALL_SECONDS)
+        serving(producer.commit_transaction, _CALL_SECONDS)
 
-    def _producer(self) -> Producer:
+    def _producer(self) -> TransactionalProducer:
         own = {
             "enable.idempotence": True,
             "acks": "all",
@@ -153,10 +161,12 @@ class Letters:
             # Whatever was small enough for these topics.
             "message.max.bytes": broker.LARGEST_SIZE_LIMIT,
         }
-        identity = {"transactional.id": f"{self._settings.id_prefix}dead-letters"}
+        config = broker.client_config(self._settings, own)
         with broker.told(self._settings, "reading the settings"):
-            config = broker.client_config(self._settings, own) | identity
-            return Producer(config, logger=librdkafka)
+            producer = TransactionalProducer(config, f"{self._settings.id_prefix}dead-letters")
+        with broker.told(self._settings, "starting to send dead letters back"):
+            producer.init(self._settings.input_topic, _START_SECONDS)
+        return producer
 
     def _read(self, partition: int, offset: int | None = None) -> Iterator[Message]:
         """Read a partition from an offset, or from the first record, to the end it has now."""

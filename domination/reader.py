@@ -18,10 +18,11 @@ from domination import broker
 from domination.errors import DominationError, Exit
 from domination.log import librdkafka
 from domination.patience import within
+from domination.transaction import Position
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Hashable, Mapping
 
     from domination.settings import Settings
 
@@ -35,6 +36,7 @@ _SAMPLED: Final = 50
 _COMMIT: Final = True
 _ABORT: Final = False
 _FIRST_SECONDS: Final = 5.0
+_SEEK_SECONDS: Final = 0.001
 CONFIG: Final = {
     "auto.offset.reset": "error",
     "enable.auto.commit": False,
@@ -61,12 +63,21 @@ _CLASSIC: Final = {
 }
 
 
+def _behind(message: Any) -> Position:
+    epoch = message.leader_epoch()
+    return Position(message.offset() + 1, -1 if epoch is None else epoch)
+
+
 def _nothing(_commit: bool) -> None:  # noqa: FBT001 - in place of `changes`
     """Do nothing: a consumer that closes has no say in the session any more."""
 
 
 class EvictedError(Exception):
     """The group takes this member for another one; the consumer is of no more use."""
+
+
+class NotYetToldError(Exception):
+    """The group takes this member for a new one and has not told yet what it reads."""
 
 
 class Reader:
@@ -85,6 +96,8 @@ class Reader:
     ) -> None:
         config = broker.client_config(settings, CONFIG) | {
             "group.id": settings.group,
+            # The end of a partition tells of markers behind its last record.
+            "enable.partition.eof": True,
             "error_cb": self._note,
         }
         self._settings = settings
@@ -93,9 +106,15 @@ class Reader:
         self._failures: list[Exception] = []
         self._granted: set[int] = set()
         self._places: dict[int, int] = {}
-        """Where each partition was read on from."""
+        """The offset of the next record of each partition to hand on."""
+        self._unled: dict[int, Position] = {}
+        """Positions to commit that no record leads to: first offsets, and ends behind markers."""
         self.wanted = BATCH_RECORDS
         """Most records of the next poll."""
+        self._told: str | None = None
+        """The member id at the last callback: what is granted was granted to it."""
+        self._started = False
+        """Whether it is known that the group has offsets, or may start without."""
         self.member = False
         """Whether the group has told what this member reads, be it nothing."""
         self._topic = settings.input_topic
@@ -112,15 +131,17 @@ class Reader:
 
     def subscribe(self) -> None:
         """Join the group."""
+        self._told = self._consumer.memberid()
         self._consumer.subscribe(
             [self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
         )
 
-    def poll(self, wait: float) -> list[Message]:
+    def poll(self, wait: float) -> tuple[list[Message], dict[int, Position]]:
         """Take what has arrived, at most a batch, waiting up to `wait` seconds for the first.
 
-        Runs `changes` where the group asks for it and raises what it raised; raises errors that
-        have an exit code, and `EvictedError`.
+        Gives the records, and where each of their partitions is to be read on. Runs `changes` where
+        the group asks for it and raises what it raised; raises errors that have an exit code, and
+        `EvictedError`.
         """
         try:
             first = self._consumer.poll(wait)
@@ -128,15 +149,28 @@ class Reader:
         except KafkaException as exception:
             raise EvictedError(exception.args[0].str()) from exception
         messages = [] if first is None else [first, *more]
+        ends: list[Message] = []
         if any(map(Message.error, messages)):
-            for message in messages:
-                if error := message.error():
-                    self._refuse(error, message)
+            ends = [message for message in messages if self._is_end(message)]
             messages = [message for message in messages if message.error() is None]
         if self._failures:
             raise self._failures.pop(0)
         self._fit(messages)
-        return messages
+        # A partition's records come in order, so its last one stays in the dictionary.
+        last: dict[Any, Any] = dict(zip(map(Message.partition, messages), messages, strict=True))
+        positions = {partition: _behind(message) for partition, message in last.items()}
+        self._places |= {partition: position.offset for partition, position in positions.items()}
+        for end in ends:
+            self._pass_markers(end.partition() or 0, end.offset() or 0)
+        return messages, positions
+
+    def _is_end(self, message: Message) -> bool:
+        """Tell the end of a partition from a record; raises what any other error means."""
+        error = message.error()
+        if error is None or error.code() == KafkaError._PARTITION_EOF:
+            return error is not None
+        self._refuse(error, message)
+        return False
 
     def _fit(self, messages: list[Message]) -> None:
         """Want so many records next as the size of these allows."""
@@ -145,34 +179,86 @@ class Reader:
             fitting = len(sizes) * _BATCH_BYTES // total
             self.wanted = max(_FEWEST, min(fitting, BATCH_RECORDS))
 
-    def rewind(self, timeout: float) -> None:
-        """Read on from the committed offsets; from the first where there is none."""
+    def _pass_markers(self, partition: int, end: int) -> None:
+        """Note an end that lies behind the last record, where only markers are in between."""
+        if partition in self._granted and end > self._places.get(partition, end):
+            self._places[partition] = end
+            self._unled[partition] = Position(end)
+
+    def take_unled(self) -> dict[int, Position]:
+        """Give the positions to commit that no record leads to, each once."""
+        unled, self._unled = self._unled, {}
+        return {
+            partition: position
+            for partition, position in unled.items()
+            if position.offset == self._places[partition]
+        }
+
+    def rewind(self, timeout: float) -> Hashable:
+        """Read on from the committed offsets; from the first where there is none.
+
+        Gives the membership under which they were asked for; raises `NotYetToldError`.
+        """
+        # Before they are asked for: what is committed later may be another member's work.
+        _, membership = self.membership()
+        # librdkafka may be a member again, under another id, before it tells the loss of what it
+        # had. A member id never comes back, so the one before was the same.
+        if self._consumer.memberid() != self._told:
+            raise NotYetToldError
         places = self._find_places(timeout)
         self._places = {place.partition: place.offset for place in places}
-        if not self._cooperative:
+        if self._cooperative:
+            assigned = self._assignment()
+            self._consumer.incremental_assign([p for p in places if p.partition not in assigned])
+        else:
             self._consumer.assign(places)
-            return
-        assigned = self._assignment()
+        deadline = time.monotonic() + timeout
         for place in places:
-            if place.partition in assigned:
-                self._consumer.seek(place)
-        self._consumer.incremental_assign([p for p in places if p.partition not in assigned])
+            self._seek(place, deadline)
+        return membership
 
-    def position(self, offsets: Mapping[int, int]) -> tuple[list[TopicPartition], Any]:
-        """Give offsets and the membership they are valid for, as a transaction wants them."""
-        positions = [TopicPartition(self._topic, *item) for item in offsets.items()]
-        return positions, self._consumer.consumer_group_metadata()
+    def _seek(self, place: TopicPartition, deadline: float) -> None:
+        """Read on from a place, also one just assigned.
+
+        Only a seek, not an assignment, compares the leader epoch of a place with the log.
+        """
+        while True:
+            try:
+                self._consumer.seek(place)
+            except KafkaException as exception:  # noqa: PERF203 - a few partitions
+                # It takes a moment until an assigned partition is fetched.
+                if exception.args[0].code() != KafkaError._STATE or time.monotonic() > deadline:
+                    raise
+                time.sleep(_SEEK_SECONDS)
+            else:
+                return
+
+    def membership(self) -> tuple[bytes, Hashable]:
+        """Give the group's metadata, and a value that stays the same while we are this member.
+
+        In the classic protocol that is the member id: who is thought gone gets another one. In the
+        consumer protocol the client chooses its id for good, and only the epoch in the metadata,
+        which rises with any change of the group, tells.
+        """
+        metadata = self._consumer.consumer_group_metadata()
+        # Asked after it: an id that is the old one still was the old one then.
+        return metadata, self._consumer.memberid() if self._static else metadata
+
+    def as_offsets(self, positions: Mapping[int, Position]) -> list[TopicPartition]:
+        """Give positions as a transaction wants them."""
+        return [
+            TopicPartition(self._topic, partition, offset, leader_epoch=leader_epoch)
+            for partition, (offset, leader_epoch) in positions.items()
+        ]
 
     def behind(self) -> dict[int, int]:
         """Count the records of each partition that are not read yet, as of the last fetch."""
-        granted = [TopicPartition(self._topic, number) for number in self._granted]
         lag = {}
-        for place in self._consumer.position(granted):
+        for partition in self._granted & self._places.keys():
+            place = TopicPartition(self._topic, partition)
             _, end = self._consumer.get_watermark_offsets(place, cached=True)
-            # It has no position before its first record, and there may be none left for it.
-            at = place.offset if place.offset >= 0 else self._places.get(place.partition, -1)
-            if at >= 0 and end >= 0:
-                lag[place.partition] = max(0, end - at)
+            if end >= 0:
+                lag[partition] = max(0, end - self._places[partition])
         return lag
 
     def answers(self, timeout: float) -> bool:
@@ -227,21 +313,26 @@ class Reader:
             self._granted = granted
             consumer.assign([])
         self.member = True
+        self._told = consumer.memberid()
         self._tell("assigned", partitions)
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._guard(_COMMIT)
         self._give_up(consumer, partitions)
+        self._told = consumer.memberid()
         self._tell("revoked", partitions)
 
     def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._guard(_ABORT)
         self.member = False
         self._give_up(consumer, partitions)
+        self._told = consumer.memberid()
         self._tell("lost", partitions)
 
     def _give_up(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._granted -= {each.partition for each in partitions}
+        gone = {each.partition for each in partitions}
+        self._granted -= gone
+        self._unled = {number: at for number, at in self._unled.items() if number not in gone}
         if self._cooperative:
             assigned = self._assignment()
             consumer.incremental_unassign([p for p in partitions if p.partition in assigned])
@@ -265,10 +356,26 @@ class Reader:
         new = [place for place in places if place.offset < 0]
         if new:
             # Over a connection of its own: on the consumer's the answer waits behind a fetch.
-            first = broker.Admin(self._settings, _FIRST_SECONDS).first_offsets(new)
+            admin = broker.Admin(self._settings, _FIRST_SECONDS)
+            self._require_first_start(admin, timeout)
+            first = admin.first_offsets(new)
             for place in new:
                 place.offset = first[place.partition]
+        self._unled = {place.partition: Position(place.offset) for place in new}
         return places
+
+    def _require_first_start(self, admin: broker.Admin, timeout: float) -> None:
+        """End with 78 where the group has lost its offsets, instead of judging all again.
+
+        A group commits first offsets before it writes its first record. So the topics are asked
+        before the group: what is written by then has offsets.
+        """
+        if not self._started and admin.ever_written(self._settings.topics[1:]):
+            count = admin.partitions({self._topic: "READ"})[self._topic]
+            every = [TopicPartition(self._topic, number) for number in range(count)]
+            if all(place.offset < 0 for place in self._consumer.committed(every, timeout=timeout)):
+                raise broker.lost_offsets(self._settings)
+        self._started = True
 
     def _guard(self, commit: bool) -> None:  # noqa: FBT001 - as `changes`
         # An exception would leave librdkafka's call with messages half taken.
@@ -294,8 +401,9 @@ class Reader:
             place = f"{message.topic()} [{message.partition()}] at offset {message.offset()}"
             raise DominationError(
                 Exit.SETTING,
-                f"the next record of {place} is gone (retention, or the topic was made again); "
-                f"choose where to go on with kafka-consumer-groups --reset-offsets",
+                f"the next record of {place} is gone (retention, a log that was cut back, or a "
+                "topic made again); choose where to go on with kafka-consumer-groups "
+                "--reset-offsets",
             )
         if end := broker.expected(self._settings, error, f"reading {self._topic}"):
             raise end

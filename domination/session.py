@@ -18,10 +18,11 @@ from domination.log import worker_logger
 from domination.meter import Meter
 from domination.metrics import SAMPLED
 from domination.patience import Patience
-from domination.reader import EvictedError, Reader
-from domination.transaction import Failure, Step, Transaction
+from domination.reader import EvictedError, NotYetToldError, Reader
+from domination.transaction import Failure, Position, Step, Transaction
+from domination.transactional import TRANSACTION_SECONDS
 from domination.wire import Fault, Reason, Records
-from domination.writer import TRANSACTION_SECONDS, Writer
+from domination.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +36,8 @@ _IDLE_SECONDS: Final = 0.1
 _SLICE_SECONDS: Final = 0.5
 """A blocking call is made in slices, so that a signal is seen within one."""
 _PROBE_SECONDS: Final = 2.0
-_CALL_SECONDS: Final = 10.0
+_CALL_SECONDS: Final = 9.0
+"""Less than the producer's own limit for a request (rule 7)."""
 _LAST_CALL_SECONDS: Final = 1.0
 """The same for a worker that has been asked to end."""
 _LEAVE_SECONDS: Final = 2.0
@@ -88,6 +90,7 @@ class Session:
         self._metrics = metrics
         self._lag_due = 0.0
         self._begin_due = 0.0
+        self._idle_since: float | None = None
         self.turned = time.monotonic()
         """When the worker last came by, to see that it still does."""
         self._waiting_since: float | None = None
@@ -212,20 +215,25 @@ class Session:
         self._rule.drain()
         if self._rule.in_flight:
             return False
-        while (step := self._rule.step(time.monotonic())) in (Step.COMMIT, Step.ABORT):
+        while (step := self._next_step()) in (Step.COMMIT, Step.ABORT):
             self._take(step)
         self._meter.report(last=True)
         return True
 
     def _advance(self) -> list[Records]:
-        while (step := self._rule.step(time.monotonic())) is not Step.POLL:
+        while (step := self._next_step()) is not Step.POLL:
             if step is Step.WAIT:
                 self._wait()
                 return []
             self._take(step)
-            if self._lifecycle.stopping:
+            if self._lifecycle.stopping or step is Step.REWIND:
                 return []
         return self._poll()
+
+    def _next_step(self) -> Step:
+        if self._writer.in_doubt():
+            self._rule.doubted()
+        return self._rule.step(time.monotonic())
 
     def _take(self, step: Step) -> None:
         if step is Step.COMMIT:
@@ -235,9 +243,12 @@ class Session:
                 self._rule.aborted()
                 self._metrics.ended("aborted")
         elif step is Step.RENEW:
+            doubt = self._writer.in_doubt()
             if self._attempt("starting transactions", self._writer.renew):
                 self._rule.renewed()
                 self._metrics.ended("unknown")
+                if doubt:
+                    self._log.info("a connection broke on a request: renewed the producer's epoch")
         elif step is Step.REWIND:
             self._rewind()
 
@@ -245,32 +256,47 @@ class Session:
         if not self._rule.open and (gap := self._begin_due - time.monotonic()) > 0:
             time.sleep(gap)
         wanted = self._reader.wanted
-        messages = self._reader.poll(0 if self._rule.open else _IDLE_SECONDS)
+        messages, positions = self._reader.poll(0 if self._rule.open else _IDLE_SECONDS)
         self._meter.report()
         if (now := time.monotonic()) >= self._lag_due:
             self._lag_due = now + _LAG_SECONDS
             self._metrics.behind(self._reader.behind())
         if self._rule.repairing:
             return []  # The assignment has changed; all this is read again (rule 5).
-        if not messages:
-            self._rule.drain()
-            self._listen()
-            return []
-        return self._emit(messages, drained=len(messages) < wanted)
+        if messages:
+            self._idle_since = None
+            return self._emit(messages, positions, drained=len(messages) < wanted)
+        self._rule.drain()
+        self._idle_since = self._idle_since or now
+        # What comes soon takes these positions along.
+        if self._rule.open or now - self._idle_since >= self._settings.commit_interval_seconds:
+            self._advance_unled()
+        self._listen()
+        return []
 
-    def _emit(self, messages: list[Message], *, drained: bool) -> list[Records]:
+    def _advance_unled(self) -> None:
+        """Let the group have the positions that no record leads to (rule 1)."""
+        positions = self._reader.take_unled()
+        if positions and self._begin():
+            self._rule.advance(positions, time.monotonic())
+            self._rule.drain()
+
+    def _begin(self) -> bool:
+        """Open a transaction unless one is open; tell whether one is."""
         if not self._rule.open:
             try:
                 self._writer.begin()  # Rule 1.
             except KafkaException as exception:
                 self._failed("opening a transaction", exception.args[0])
-                return []
+                return False
             self._metrics.began()
-        # A partition's records come in order, so its last one stays in the dictionary.
-        last: dict[Any, Any] = dict(
-            zip(map(Message.partition, messages), map(Message.offset, messages), strict=True)
-        )
-        positions = {partition: offset + 1 for partition, offset in last.items()}
+        return True
+
+    def _emit(
+        self, messages: list[Message], positions: dict[int, Position], *, drained: bool
+    ) -> list[Records]:
+        if not self._begin():
+            return []
         ticket = self._rule.emit(positions, time.monotonic())
         if drained:
             self._rule.drain()
@@ -303,8 +329,12 @@ class Session:
         self._meter.count(len(messages) - len(letters), len(letters))
 
     def _commit(self) -> None:
-        positions, member = self._reader.position(self._rule.positions)
-        if self._attempt("sending offsets", self._writer.send_offsets, positions, member) and (
+        metadata, membership = self._reader.membership()
+        if not self._rule.may_commit(membership):
+            self._log.info("the group has changed since these records were read: read them again")
+            return
+        offsets = self._reader.as_offsets(self._rule.positions)
+        if self._attempt("sending offsets", self._writer.send_offsets, offsets, metadata) and (
             self._attempt("committing", self._writer.commit)
         ):
             self._rule.committed()
@@ -313,17 +343,22 @@ class Session:
             self._patience.calm()
 
     def _rewind(self) -> None:
+        self._reader.poll(0)  # Serves the group; what it brings is read again.
         try:
-            self._reader.rewind(_SLICE_SECONDS)
+            membership = self._reader.rewind(_SLICE_SECONDS)
+        except NotYetToldError:
+            self._reader.poll(_IDLE_SECONDS)
+            self._listen()
         except KafkaException as exception:
             # The broker keeps them back while a transaction that wrote them is open.
             error, doing = exception.args[0], "waiting for the committed offsets"
             if end := broker.refusal(self._settings, error, doing):
                 raise end from exception
             self._patience.troubled(f"{doing}: {error.str()}")
-            self._reader.poll(0)  # Serves the group; what it brings is read again.
         else:
-            self._rule.rewound()
+            self._rule.rewound(membership)
+            # At once: a first offset is the group's before its first record is written.
+            self._advance_unled()
 
     def _change(self, commit: bool) -> None:  # noqa: FBT001 - the reader's callback
         """End the transaction before the assignment changes (rule 5)."""
@@ -357,7 +392,8 @@ class Session:
             failure = Failure.FENCED
         elif error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
             self._writer.shrink()  # Only a new producer has the new limits.
-        elif error.txn_requires_abort():
+        elif error.txn_requires_abort() and error.code() > 0:
+            # Kafka's own answer. Behind an error of the client's own a request may be under way.
             failure = Failure.ABORTABLE
         self._rule.failed(failure, now)
         settled_by_kafka = failure is Failure.FENCED and self._rule.step(now) is not Step.END

@@ -3,42 +3,61 @@
 A state machine without input or output. Its driver (`kafka.py`) asks `step()` what to do next, does
 it, and reports what came of it. The numbers below name the same steps in the code and in the docs.
 
-1. A transaction opens with the first records of a poll.
+1. A transaction opens with the first records of a poll, or with an offset that no record leads to:
+   the first one of a partition that has none committed, or the one behind transaction markers.
 2. `emitted` counts batches handed to the dataflow, `written` batches that reached the sink. Each
    batch arrives once, whole, so when they are equal nothing is in flight.
 3. A commit is due when the input is drained or the commit interval has passed. While one is due and
    something is in flight, the source yields nothing.
-4. Commit: the positions go into the transaction with the group's metadata, then it commits.
+4. Commit: the positions go into the transaction with the membership of the group under which they
+   were read, then it commits. A position has the leader epoch of its record, so that a log that was
+   cut back is noticed.
 5. Before the assignment changes the transaction ends: it commits if nothing is in flight, else it
-   aborts. When partitions are lost it aborts: they may be another's already. Either way the
-   consumer then goes back to the committed offsets: what that very poll brought counts for nothing.
-6. A failed transaction is aborted. When its outcome is unknown the producer is thrown away instead
-   and a new one with the same transactional id settles it. Then the consumer goes back to the
-   committed offsets; batches still in flight are stale, and the sink drops them. A fenced worker
-   ends: another one has its transactional id, and it must never write again. Only a transaction
-   that was open past the transaction time-out may have been fenced by Kafka's own hand; then the
-   outcome is unknown, no more.
-7. Every call of the driver has a finite time limit; running into it is an unknown outcome.
+   aborts. When partitions are lost, or the membership is another one than at the last look at the
+   committed offsets, it aborts: they may be another's already. Either way the consumer then goes
+   back to the committed offsets: what that very poll brought counts for nothing. It goes back only
+   as the member to whom the group has told its partitions.
+6. A transaction that Kafka refuses is aborted. When its outcome is unknown the producer is thrown
+   away instead and a new one with the same transactional id settles it. Then the consumer goes back
+   to the committed offsets; batches still in flight are stale, and the sink drops them. A fenced
+   worker ends: another one has its transactional id, and it must never write again. Only a
+   transaction that was open past the transaction time-out may have been fenced by Kafka's own hand;
+   then the outcome is unknown, no more.
+   A request is in doubt when its connection broke, or its time ran out, before its answer came: the
+   client sends it again, and Kafka may get the first one later, in the middle of another
+   transaction. So no transaction opens after a doubt: the producer is renewed first, which raises
+   its epoch, and Kafka refuses what comes late.
+7. Every call of the driver has a finite time limit, shorter than the client's own; running into it
+   is an unknown outcome.
 """
 
 from __future__ import annotations
 
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Mapping
+
+
+class Position(NamedTuple):
+    """Where to read on in a partition."""
+
+    offset: int
+    """That of the next record to read."""
+    leader_epoch: int = -1
+    """That of the last record read; -1 where no record leads here, or Kafka has not told it."""
 
 
 class Step(Enum):
     """What the driver has to do next."""
 
     POLL = auto()
-    """Take records from the consumer and hand them on; report `emit` or `drain`."""
+    """Take records from the consumer and hand them on; report `emit`, `advance` or `drain`."""
     WAIT = auto()
     """Hand nothing on: a commit is due and batches are in flight (rule 3)."""
     COMMIT = auto()
-    """Send `positions` and commit (rule 4); report `committed` or `failed`."""
+    """Ask `may_commit`, send `positions`, commit (rules 4, 5); report `committed` or `failed`."""
     ABORT = auto()
     """Abort the transaction (rule 6); report `aborted` or `failed`."""
     RENEW = auto()
@@ -53,9 +72,9 @@ class Failure(Enum):
     """How a transactional call failed, as far as the rule is concerned."""
 
     ABORTABLE = auto()
-    """Kafka asks for an abort; nothing of the transaction will be seen."""
+    """Kafka has refused a request and asks for an abort; nothing of the transaction is seen."""
     UNKNOWN = auto()
-    """A time-out, or anything else: the transaction may have committed or not."""
+    """A time-out, a broken connection, or anything else: it may have committed or not."""
     FENCED = auto()
     """The transactional id is another's, or Kafka has ended a transaction that was too old."""
 
@@ -63,8 +82,8 @@ class Failure(Enum):
 class Transaction:
     """One worker's position in the commit rule.
 
-    Partitions are numbers of the one input topic; offsets are those of the next record to read;
-    times are seconds on any clock that only goes forward.
+    Partitions are numbers of the one input topic; times are seconds on any clock that only goes
+    forward; a membership is any value that changes when Kafka may have taken this member for gone.
     """
 
     def __init__(self, commit_interval: float, transaction_timeout: float) -> None:
@@ -73,7 +92,9 @@ class Transaction:
         # A new worker starts as a broken one recovers: its producer settles what an earlier
         # life left open, then it goes to the committed offsets.
         self._repair: Step | None = Step.RENEW
-        self._positions: dict[int, int] = {}
+        self._doubtful = False
+        self._membership: Hashable = None
+        self._positions: dict[int, Position] = {}
         self._opened: float | None = None
         self._commit_due = 0.0
         self._emitted = 0
@@ -81,8 +102,8 @@ class Transaction:
         self._attempt = 0
 
     @property
-    def positions(self) -> Mapping[int, int]:
-        """For each partition read in the open transaction, the offset to commit."""
+    def positions(self) -> Mapping[int, Position]:
+        """For each partition read in the open transaction, the position to commit."""
         return self._positions
 
     @property
@@ -98,27 +119,37 @@ class Transaction:
     @property
     def repairing(self) -> bool:
         """Whether nothing that is read now may be handed on: it will be read again."""
-        return self._repair is not None
+        return self._next_repair is not None
+
+    @property
+    def _next_repair(self) -> Step | None:
+        if self._doubtful and not self.open and self._repair is not Step.END:
+            return Step.RENEW
+        return self._repair
 
     def step(self, now: float) -> Step:
         """Say what to do next."""
-        if self._repair:
-            return self._repair
+        if repair := self._next_repair:
+            return repair
         if not self.open or now < self._commit_due:
             return Step.POLL
         return Step.WAIT if self.in_flight else Step.COMMIT
 
-    def emit(self, positions: Mapping[int, int], now: float) -> int:
+    def emit(self, positions: Mapping[int, Position], now: float) -> int:
         """Count a batch that goes to the dataflow, read up to `positions` (rules 1, 2).
 
         Returns the ticket that the batch shows at the sink.
         """
+        self.advance(positions, now)
+        self._emitted += 1
+        return self._attempt
+
+    def advance(self, positions: Mapping[int, Position], now: float) -> None:
+        """Move on to positions that no record of a batch leads to (rule 1)."""
         if not self.open:
             self._opened = now
             self._commit_due = now + self._interval
         self._positions.update(positions)
-        self._emitted += 1
-        return self._attempt
 
     def drain(self) -> None:
         """Note that the input holds no more for now: an open transaction is due (rule 3)."""
@@ -126,7 +157,7 @@ class Transaction:
 
     def fresh(self, ticket: int) -> bool:
         """Tell whether a batch is of the open transaction; the sink drops any other (rule 6)."""
-        return ticket == self._attempt and self._repair is None
+        return ticket == self._attempt and not self.repairing
 
     def arrive(self) -> None:
         """Count a fresh batch that the sink has handed to the producer (rule 2)."""
@@ -135,7 +166,17 @@ class Transaction:
     @property
     def committable(self) -> bool:
         """Whether a transaction is open, whole and unharmed (rules 2, 5)."""
-        return self.open and not self.in_flight and self._repair is None
+        return self.open and not self.in_flight and not self.repairing
+
+    def may_commit(self, membership: Hashable) -> bool:
+        """Tell whether this is still the membership of the records read; if not, abort (rule 5)."""
+        if membership != self._membership:
+            self.changed()
+        return membership == self._membership
+
+    def doubted(self) -> None:
+        """Note that a request may still be under way when its transaction is over (rule 6)."""
+        self._doubtful = True
 
     def changed(self) -> None:
         """Note that the assignment changes; what was `committable` has been committed (rule 5)."""
@@ -155,10 +196,15 @@ class Transaction:
     def renewed(self) -> None:
         """Note that a new producer has settled the last transaction, either way (rule 6)."""
         self._opened = None
+        self._doubtful = False
         self._close(Step.REWIND)
 
-    def rewound(self) -> None:
-        """Note that the consumer stands at the committed offsets (rules 5, 6)."""
+    def rewound(self, membership: Hashable) -> None:
+        """Note that the consumer stands at the committed offsets (rules 5, 6).
+
+        `membership` is the one that was valid before they were asked for.
+        """
+        self._membership = membership
         self._close(None)
 
     def failed(self, failure: Failure, now: float) -> None:

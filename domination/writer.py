@@ -9,33 +9,31 @@ from itertools import compress, count, repeat
 from operator import length_hint
 from typing import TYPE_CHECKING, Any, Final
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException
 
 from domination import broker, dead_letter
-from domination.log import librdkafka
 from domination.patience import within
+from domination.transactional import TRANSACTION_SECONDS, TransactionalProducer, hear, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from confluent_kafka import Message, TopicPartition
 
     from domination.settings import Settings
     from domination.wire import Fault
 
-TRANSACTION_SECONDS: Final = 10.0
-"""Kafka aborts a transaction that is open for longer."""
-
 CONFIG: Final = {
     "acks": "all",
     "enable.idempotence": True,
-    "transaction.timeout.ms": int(TRANSACTION_SECONDS * 1000),
     "compression.type": "lz4",
     "linger.ms": 20,
     # A transaction that follows another at once is put off by Kafka until that one's marks are
     # written, a few milliseconds; by default each such try waits for 100.
     "retry.backoff.ms": 3,
     "retry.backoff.max.ms": 100,
+    # A new producer connects three times; by default each waits for a turn of 50 ms.
+    "reconnect.backoff.ms": 10,
     # The commit tells of success: a report for each record took a tenth of the speed.
     "delivery.report.only.error": True,
     "queue.buffering.max.messages": 200_000,
@@ -58,27 +56,37 @@ class Writer:
     def __init__(self, settings: Settings, transactional_id: str) -> None:
         self._settings = settings
         self._transactional_id = transactional_id
-        self._live: Producer | None = None
+        self._live: TransactionalProducer | None = None
+        self._owner = False
         self._open = False
         topics = (settings.output_topic, settings.dead_letter_topic)
         self._limits = dict.fromkeys(topics, broker.DEFAULT_SIZE_LIMIT)
+        self._limits_told = False
 
     @property
-    def _producer(self) -> Producer:
+    def _producer(self) -> TransactionalProducer:
         if self._live is None:
             raise KafkaException(KafkaError(KafkaError._STATE, "the producer has been discarded"))
         return self._live
 
     def renew(self, timeout: float) -> None:
-        """Make the producer, unless a call before this one has, and settle its id's last life."""
+        """Make a new producer, unless a call before this one has, and settle its id's last life."""
+        if self._owner:
+            self.discard()
         if self._live is None:
-            self._learn_limits(timeout)
+            if not self._limits_told:
+                self._learn_limits(timeout)
             self._live = self._make()
-        self._live.init_transactions(timeout)
+        self._live.init(self._settings.output_topic, timeout)
+        self._owner = True
+
+    def in_doubt(self) -> bool:
+        """Tell whether a request may reach Kafka after its transaction is over (rule 6)."""
+        return self._owner and self._producer.in_doubt()
 
     def discard(self) -> None:
         """Throw the producer away, and with it what it has not sent."""
-        self._open = False
+        self._owner = self._open = False
         if self._live is not None:
             self._live.purge()
             self._live = None
@@ -106,7 +114,7 @@ class Writer:
             within(
                 timeout + _HANG_SECONDS,
                 lambda: producer.send_offsets_to_transaction(positions, member, timeout),
-                lambda: _hear(producer.flush, timeout),
+                lambda: hear(producer.flush, timeout),
             )
         except TimeoutError:
             error = KafkaError(KafkaError._TIMED_OUT, "no end of sending offsets")
@@ -114,12 +122,12 @@ class Writer:
 
     def commit(self, timeout: float) -> None:
         """Commit the transaction (rule 4)."""
-        _serving(self._producer.commit_transaction, timeout)
+        serving(self._producer.commit_transaction, timeout)
         self._open = False
 
     def abort(self, timeout: float) -> None:
         """Abort the transaction (rule 6)."""
-        _serving(self._producer.abort_transaction, timeout)
+        serving(self._producer.abort_transaction, timeout)
         self._open = False
 
     def write(self, values: Sequence[bytes], keys: Sequence[bytes | None]) -> list[int]:
@@ -158,19 +166,18 @@ class Writer:
 
     def _learn_limits(self, timeout: float) -> None:
         told = broker.Admin(self._settings, timeout).size_limits(self._limits)
+        self._limits_told = bool(told)
         own = int(self._settings.kafka.get("message.max.bytes", broker.LARGEST_SIZE_LIMIT))
         self._limits |= {topic: min(limit, own) for topic, limit in told.items()}
 
-    def _make(self) -> Producer:
+    def _make(self) -> TransactionalProducer:
         sizes = {
             "message.max.bytes": max(self._limits.values()),
             "batch.size": min(*self._limits.values(), broker.DEFAULT_SIZE_LIMIT),
         }
-        config = broker.client_config(self._settings, CONFIG | sizes) | {
-            "transactional.id": self._transactional_id,
-        }
+        config = broker.client_config(self._settings, CONFIG | sizes)
         with broker.told(self._settings, "reading the settings"):
-            return Producer(config, logger=librdkafka)
+            return TransactionalProducer(config, self._transactional_id)
 
     def _send_all(
         self,
@@ -228,31 +235,9 @@ class Writer:
             except BufferError:  # noqa: PERF203 - the way that backpressure comes
                 if time.monotonic() > deadline:
                     raise KafkaException(KafkaError(KafkaError._QUEUE_FULL)) from None
-                _hear(self._producer.poll, 0.1)
+                hear(self._producer.poll, 0.1)
             else:
                 return
-
-
-def _serving(call: Callable[..., object], *arguments: Any) -> None:
-    """Make a call that hears on the way what the producer tells: a fatal error is raised by it.
-
-    A line of the log that follows finds it raised already, and makes a `SystemError` of it.
-    """
-    try:
-        call(*arguments)
-    except SystemError as error:
-        cause: BaseException | None = error
-        while cause and not isinstance(cause, KafkaException):
-            cause = cause.__cause__
-        if cause is None:
-            raise
-        raise cause from None
-
-
-def _hear(call: Callable[[float], object], seconds: float) -> None:
-    """Let the producer send and tell; a fatal error is told again by the call that comes next."""
-    with suppress(KafkaException):
-        _serving(call, seconds)
 
 
 def _headers(

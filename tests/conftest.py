@@ -29,6 +29,8 @@ CI = bool(os.environ.get("CI"))
 
 settings.register_profile("dev", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+# What CI searches besides, with a seed of its own.
+settings.register_profile("random", deadline=None, max_examples=300, print_blob=True)
 settings.register_profile(
     "soak", deadline=None, max_examples=5000, suppress_health_check=list(HealthCheck)
 )

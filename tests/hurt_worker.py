@@ -1,7 +1,9 @@
 """A worker that is made to fail: it stops at a named point, or breaks the commit rule.
 
 Run in place of `domination worker`. CHAOS_STOP_AT is `point:count:signal`: at the count-th time it
-comes to the point it sends the signal to itself, or hangs for so many seconds if that is negative.
+comes to the point it sends the signal to itself, or hangs for so many seconds if that is negative;
+with a count of 0 each time. In place of a signal it takes a path, and hangs until that is there.
+CHAOS_ABORT_AT is a count: it aborts when so many batches have been written, as if it lost them.
 CHAOS_BREAK names a way to break the rule, to see that the oracle finds out.
 """
 
@@ -11,6 +13,7 @@ import os
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
@@ -20,10 +23,12 @@ from domination import cli, reader
 from domination.identity import Identity
 from domination.reader import Reader
 from domination.session import Session
+from domination.transaction import Transaction
 from domination.writer import Writer
+from pipeline import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Hashable
 
     from confluent_kafka import Message, TopicPartition
 
@@ -71,23 +76,39 @@ def _flushed(act: Callable[..., None]) -> Callable[..., None]:
     return flushed
 
 
-def _stop(count: int, number: int) -> Callable[..., None]:
+def _once(count: int, act: Callable[..., None]) -> Callable[..., None]:
     times = iter(range(1, count + 1))
 
-    def act(*_: Any) -> None:
-        if next(times, None) == count:
-            if number > 0:
-                os.kill(os.getpid(), number)
-            else:
-                time.sleep(-number)
+    def counted(*arguments: Any) -> None:
+        if count == next(times, 0):
+            act(*arguments)
 
-    return act
+    return counted
+
+
+def _stop(count: int, how: str) -> Callable[..., None]:
+    def act(*_: Any) -> None:
+        if how.startswith("/"):
+            eventually(Path(how).exists, 120)
+        elif (number := float(how)) > 0:
+            os.kill(os.getpid(), int(number))
+        else:
+            time.sleep(-number)
+
+    return _once(count, act)
+
+
+def _abort(session: Session, *_: Any) -> None:
+    """Abort a transaction whose records are at the broker, or on their way there for a second."""
+    session._writer._producer.flush(1)
+    sys.stderr.write("aborting\n")
+    session._rule.changed()
 
 
 def _commit_before_flush() -> None:
     """Commit the offsets as soon as a batch is read, as a consumer that commits by itself does."""
 
-    def commit(session: Session, messages: list[Message]) -> None:
+    def commit(session: Session, messages: list[Message], _: object) -> None:
         with suppress(KafkaException):  # In a rebalance nobody may.
             session._reader._consumer.commit(message=messages[-1], asynchronous=False)
 
@@ -129,22 +150,31 @@ def _random_id() -> None:
     _after(Identity, "__init__", forget)
 
 
+def _always(owner: type, name: str, answer: object) -> Callable[[], None]:
+    """Let a method give the same answer whatever has happened."""
+    return lambda: setattr(owner, name, lambda *_: answer)
+
+
+# Whatever the records were read under.
+_ANY_MEMBERSHIP: Final = _always(Transaction, "may_commit", answer=True)
+
+
 def _commit_after_lost() -> None:
     """Commit although the partitions are another's, and without saying who we are."""
     reader._ABORT = reader._COMMIT  # type: ignore[misc]
-    position = Reader.position
+    membership = Reader.membership
 
-    def nameless(self: Reader, offsets: Mapping[int, int]) -> tuple[list[TopicPartition], Any]:
-        positions, _ = position(self, offsets)
+    def nameless(self: Reader) -> tuple[bytes, Hashable]:
         stranger = Consumer(
             {
                 "bootstrap.servers": self._settings.bootstrap_servers,
                 "group.id": self._settings.group,
             }
         )
-        return positions, stranger.consumer_group_metadata()
+        return stranger.consumer_group_metadata(), membership(self)[1]
 
-    Reader.position = nameless  # type: ignore[method-assign]
+    Reader.membership = nameless  # type: ignore[method-assign]
+    _ANY_MEMBERSHIP()
 
 
 BREAKS: Final[dict[str, Callable[[], None]]] = {
@@ -153,14 +183,18 @@ BREAKS: Final[dict[str, Callable[[], None]]] = {
     "no rewind": _no_rewind,
     "random id": _random_id,
     "commit after lost": _commit_after_lost,
+    "no doubt": _always(Writer, "in_doubt", answer=False),
+    "any membership": _ANY_MEMBERSHIP,
 }
 
 
 def main() -> int:
     """Hurt the code as the environment asks, and run the worker."""
     if stop := os.environ.get("CHAOS_STOP_AT"):
-        point, count, number = stop.split(":")
-        POINTS[point](_stop(int(count), int(number)))
+        point, count, how = stop.split(":")
+        POINTS[point](_stop(int(count), how))
+    if batch := os.environ.get("CHAOS_ABORT_AT"):
+        _after(Session, "write", _once(int(batch), _abort))
     if name := os.environ.get("CHAOS_BREAK"):
         BREAKS[name]()
     return cli.main(["worker", *sys.argv[1:]])

@@ -104,7 +104,7 @@ class KafkaServer:
         download()
         port, controller = free_ports(2)
         self.bootstrap_servers = f"127.0.0.1:{port}"
-        self._log = directory / "kafka.log"
+        self._output = directory / "kafka.log"
         self._disk = directory / "disk"
         self._disk.mkdir(exist_ok=True)
         self._config = directory / "server.properties"
@@ -118,7 +118,7 @@ class KafkaServer:
 
     def _java(self, main: str, *arguments: object) -> subprocess.Popen[bytes]:
         command = ["java", "-Xms256m", "-Xmx768m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
-        with self._log.open("ab") as log:
+        with self._output.open("ab") as log:
             return subprocess.Popen(
                 [*command, "-cp", f"{LIBS}/*", main, *map(str, arguments)], stdout=log, stderr=log
             )
@@ -137,14 +137,14 @@ class KafkaServer:
         )
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            assert self._process.poll() is None, self._log.read_text()[-2000:]
+            assert self._process.poll() is None, self._output.read_text()[-2000:]
             try:
                 client.list_topics(timeout=1)
             except KafkaException:
                 time.sleep(0.1)
             else:
                 return
-        raise AssertionError("Kafka does not answer: " + self._log.read_text()[-2000:])
+        raise AssertionError("Kafka does not answer: " + self._output.read_text()[-2000:])
 
     def send_signal(self, number: signal.Signals) -> None:
         """Freeze it (SIGSTOP) or wake it (SIGCONT), if it runs."""
@@ -164,6 +164,10 @@ class KafkaServer:
         finally:
             ballast.unlink()
             self.kill()
+
+    def log(self, topic: str, partition: int) -> Path:
+        """Give the directory of a partition's log."""
+        return self._disk / "data" / f"{topic}-{partition}"
 
     def kill(self) -> None:
         """Kill it with -9, as a power cut would."""

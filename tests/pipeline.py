@@ -224,6 +224,32 @@ class Pipeline:
         finally:
             consumer.close()
 
+    def started(self) -> None:
+        """Wait until the group has an offset for each input partition."""
+        consumer = Consumer(self._client | {"group.id": self.group})
+
+        def done() -> bool:
+            places = consumer.committed(self.partitions(self.input), timeout=10)
+            return all(place.offset >= 0 for place in places)
+
+        try:
+            eventually(done)
+        finally:
+            consumer.close()
+
+    def reset_offsets(self, offset: int = 0) -> None:
+        """Let the group, which has no members, go on at an offset of each input partition."""
+        consumer = Consumer(self._client | {"group.id": self.group})
+        places = self.partitions(self.input)
+        for place in places:
+            place.offset = offset
+        consumer.commit(offsets=places, asynchronous=False)
+        consumer.close()
+
+    def ends(self, topic: str) -> dict[int, int]:
+        """Give the offset behind the last record of each partition."""
+        return {each.partition: self._watermarks(each)[1] for each in self.partitions(topic)}
+
     def _watermarks(self, place: TopicPartition) -> tuple[int, int]:
         consumer = Consumer(self._client | {"group.id": "reader"})
         try:
@@ -259,6 +285,8 @@ class Pipeline:
             self._client
             | {"group.id": "reader", "isolation.level": isolation, "enable.partition.eof": True}
             | {"enable.auto.commit": False, "auto.offset.reset": "earliest"}
+            # The end of a partition is told with an answer, and an empty one waits for so long.
+            | {"fetch.wait.max.ms": 10}
         )
         partitions = self.partitions(topic)
         consumer.assign([TopicPartition(topic, p.partition, 0) for p in partitions])

@@ -20,6 +20,7 @@ KAFKA = {
     "reader",
     "session",
     "topics",
+    "transactional",
     "writer",
 }
 BYTEWAX = {"flow", "kafka", "worker"}

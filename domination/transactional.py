@@ -1,0 +1,107 @@
+"""A transactional producer that knows when one of its requests is in doubt.
+
+librdkafka sends a request again, within the same call, when its connection breaks or its time runs
+out before the answer comes. The call then succeeds, although the first copy may still reach Kafka.
+Only its log tells. Rule 6 of `transaction.py` says what follows from a doubt.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from confluent_kafka import KafkaException, Producer
+
+from domination.log import librdkafka
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+TRANSACTION_SECONDS: Final = 10.0
+"""Kafka aborts a transaction that is open for longer."""
+
+# A connection that carried requests. The client writes such a line at each change of a state, under
+# any `log_level` and `log.connection.close`; of two FAIL lines that are alike it writes only one.
+_BROKE: Final = re.compile(r"changed state (UP|REAUTH) -> DOWN")
+_BROKE_DEBUG: Final = "broker"
+
+
+class TransactionalProducer(Producer):
+    """A producer with one transactional id, for one epoch: no doubt of it is ever forgotten.
+
+    Raises `KafkaException` as the client does.
+    """
+
+    def __init__(self, config: Mapping[str, Any], transactional_id: str) -> None:
+        asked = config.get("debug")
+        self._log = _Log(forward_debug=bool(asked))
+        own = {
+            "transactional.id": transactional_id,
+            "transaction.timeout.ms": int(TRANSACTION_SECONDS * 1000),
+            # The longest that the client allows, so that our own limits are shorter (rule 7).
+            "socket.timeout.ms": int(TRANSACTION_SECONDS * 1000) - 100,
+            "debug": f"{asked},{_BROKE_DEBUG}" if asked else _BROKE_DEBUG,
+        }
+        super().__init__({**config, **own}, logger=self._log)
+
+    def init(self, topic: str, timeout: float) -> None:
+        """Take the transactional id: settle what its last owner left open, and fence it.
+
+        `topic` is any that the user may describe. Call it again if the error is retriable.
+        """
+        # A client drops the address it started from once it knows the brokers' own. If it looks for
+        # the coordinator in between, it waits for half a second. The second answer comes from a
+        # broker that stays.
+        for _ in range(2):
+            with suppress(KafkaException):
+                self.list_topics(topic, timeout=timeout)
+        serving(self.init_transactions, timeout)
+        hear(self.poll, 0)
+        # No transaction has been opened yet: a late copy of these requests can only fence us.
+        self._log.in_doubt = False
+
+    def in_doubt(self) -> bool:
+        """Tell whether a request may reach Kafka after its transaction is over.
+
+        All that concerns an ended transaction is known when the call that ended it returns.
+        """
+        hear(self.poll, 0)
+        return self._log.in_doubt
+
+
+class _Log:
+    """The logger of one producer; it does not know the producer, which holds it."""
+
+    def __init__(self, *, forward_debug: bool) -> None:
+        self._forward_debug = forward_debug
+        self.in_doubt = False
+
+    def log(self, level: int, form: str, facility: str, client: str, text: str) -> None:
+        if facility == "REQTMOUT" or (facility == "STATE" and _BROKE.search(text)):
+            self.in_doubt = True
+        if level > logging.DEBUG or self._forward_debug:
+            librdkafka.log(level, form, facility, client, text)
+
+
+def serving(call: Callable[..., object], *arguments: Any) -> None:
+    """Make a call that hears on the way what the producer tells: a fatal error is raised by it.
+
+    A line of the log that follows finds it raised already, and makes a `SystemError` of it.
+    """
+    try:
+        call(*arguments)
+    except SystemError as error:
+        cause: BaseException | None = error
+        while cause and not isinstance(cause, KafkaException):
+            cause = cause.__cause__
+        if cause is None:
+            raise
+        raise cause from None
+
+
+def hear(call: Callable[[float], object], seconds: float) -> None:
+    """Let the producer send and tell; a fatal error is told again by the call that comes next."""
+    with suppress(KafkaException):
+        serving(call, seconds)
