@@ -27,8 +27,9 @@ test: install ## Run the tests; a real Kafka is started if Java 17 and mvn are t
 
 SEED ?= 1
 chaos: SECONDS ?= 600
+chaos: LATE ?= 0
 chaos: install ## Run faults of a schedule against workers and broker: make chaos SECONDS=600 SEED=1
-	$(BIN)/python tests/chaos.py --seconds $(SECONDS) --seed $(SEED)
+	$(BIN)/python tests/chaos.py --seconds $(SECONDS) --seed $(SEED) --late $(LATE)
 
 soak: install ## Run an hour with a fault a minute, and see that a worker does not grow
 	$(BIN)/python tests/chaos.py --soak --seconds 3600 --seed $(SEED)

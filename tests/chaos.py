@@ -2,6 +2,7 @@
 
 `make chaos` runs it for ten minutes, `make chaos SECONDS=60 SEED=7` shorter. It writes a history,
 prints a table, and ends with 1 on any anomaly. A seed gives the same faults in the same order.
+`make chaos LATE=100` lets a hundred requests of the workers come late, and does little else.
 `make soak` takes an hour, with a fault a minute, and sees that a worker that lives does not grow.
 """
 
@@ -17,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from faults import schedule
+from faults import late_schedule, schedule
+from kafka_frames import FENCED
 from kafka_server import KafkaServer, small_disk
 from world import PROTOCOLS, Scene, World
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 _CALM_SECONDS: Final = 1.0
 _SOAK_SECONDS: Final = 60.0
+_LATE_SECONDS: Final = 0.1
 
 
 def run(
@@ -64,10 +67,22 @@ def table(world: World, faults: Counter[str], found: dict[str, list[Any]]) -> st
         values = [sample[name] for sample in world.samples]
         middle = statistics.median(values)
         lines += [f"worker b, {name}: first {values[0]}, median {middle:g}, last {values[-1]}"]
+    if world.late:
+        lines += [late(world.late)]
     ends = ", ".join(f"{code} ({count})" for code, count in sorted(world.ends.items()))
     lines += [f"exit codes: {ends}", ""]
     lines += [f"{name:<24}{len(each):>8}  {each[:3] or ''}" for name, each in found.items()]
     return "\n".join(lines)
+
+
+def late(answers: Counter[int]) -> str:
+    """Say what became of late requests. One of a transaction that is still open is accepted."""
+    fenced = sum(answers[code] for code in FENCED)
+    accepted = answers[0]
+    others = answers.total() - fenced - accepted
+    codes = ", ".join(f"{c} ({n})" for c, n in sorted(answers.items()) if c not in (0, *FENCED))
+    told = f"{answers.total()} delivered, {fenced} fenced, {accepted} accepted, {others} refused"
+    return f"late requests: {told}" + (f": {codes}" if codes else "")
 
 
 @click.command()
@@ -75,21 +90,25 @@ def table(world: World, faults: Counter[str], found: dict[str, list[Any]]) -> st
 @click.option("--seed", default=1, show_default=True)
 @click.option("--protocol", type=click.Choice([*PROTOCOLS, "by seed"]), default="by seed")
 @click.option("--soak", is_flag=True, help="A fault a minute, and worker b is let live.")
+@click.option("--late", "count", default=0, help="So many late requests, and little else.")
 @click.option("--directory", type=click.Path(path_type=Path), help="For logs and the history.")
-def main(seconds: float, seed: int, protocol: str, soak: bool, directory: Path | None) -> None:
+def main(  # noqa: PLR0913, PLR0917 - an option each
+    seconds: float, seed: int, protocol: str, soak: bool, count: int, directory: Path | None
+) -> None:
     """Run chaos; end with 1 on any anomaly."""
     directory = directory or Path(tempfile.mkdtemp(prefix="chaos-"))
     directory.mkdir(parents=True, exist_ok=True)
     if protocol == "by seed":
         protocol = list(PROTOCOLS)[seed % len(PROTOCOLS)]
-    scene = Scene(seed, protocol, spared=soak)
+    scene = Scene(seed, protocol, spared=soak, late=count > 0)
+    calm = _SOAK_SECONDS if soak else _LATE_SECONDS if count else _CALM_SECONDS
     with small_disk(directory / "disk") as mounted:
         kafka = KafkaServer(directory)
         kafka.start()
         try:
             world = World(kafka.bootstrap_servers, directory, scene, kafka)
-            plan = schedule(seed, small_disk=mounted)
-            faults, found = run(world, plan, seconds, _SOAK_SECONDS if soak else _CALM_SECONDS)
+            plan = late_schedule(seed, count) if count else schedule(seed, small_disk=mounted)
+            faults, found = run(world, plan, seconds, calm)
             world.close()
         finally:
             kafka.kill()

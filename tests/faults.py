@@ -8,6 +8,8 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from hurt_worker import POINTS
+from kafka_frames import TRANSACTIONAL
+from kafka_proxy import BREAKS
 from world import SESSION_SECONDS
 
 if TYPE_CHECKING:
@@ -115,10 +117,34 @@ def fill_disk(world: World) -> None:
     time.sleep(5)
 
 
+def late_request(world: World) -> None:
+    """Hold a transaction's request back, break its connection, and deliver it later."""
+    name, how = world.chance.choice(TRANSACTIONAL), world.chance.choice(BREAKS)
+    held = world.proxy.hold(name, how)
+    held.wait()
+    if how == "silence":  # The client's own patience with it would be ten seconds.
+        time.sleep(world.chance.uniform(0, 1))
+        held.reset()
+    time.sleep(world.chance.uniform(0, 3))
+    world.late[held.deliver()] += 1
+    world.note("late", request=name, how=how, error=held.error)
+
+
 FAULTS: Final[tuple[Callable[[World], None], ...]] = (
     *(kill, stop, stop_at_a_point, freeze, freeze_at_a_point, stick, intrude, storm, widen),
     *(kill_broker, freeze_broker),
 )
+_BESIDE: Final = (kill, stop, storm)
+_BESIDE_EACH: Final = 10
+
+
+def late_schedule(seed: int, count: int) -> Iterator[Callable[[World], None]]:
+    """Give so many late requests, and another fault now and then."""
+    chance = random.Random(seed)
+    for number in range(count):
+        if number % _BESIDE_EACH == _BESIDE_EACH - 1:
+            yield chance.choice(_BESIDE)
+        yield late_request
 
 
 def schedule(seed: int, *, small_disk: bool) -> Iterator[Callable[[World], None]]:

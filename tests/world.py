@@ -14,6 +14,7 @@ import orjson
 from confluent_kafka import KafkaException, Producer
 
 import oracle
+from kafka_proxy import KafkaProxy
 from pipeline import HURT, Pipeline, Worker, eventually
 from traffic import PARTITIONS, SHORT, Onlooker, Traffic
 
@@ -45,6 +46,8 @@ class Scene(NamedTuple):
     """Whether worker b is let live, to see that it does not grow."""
     patience: float = 3.0
     """Seconds in the median, from a kill until records come again in every partition."""
+    late: bool = False
+    """Whether requests of the workers come late now and then."""
 
 
 class World:
@@ -69,6 +72,11 @@ class World:
         }
         if scene.protocol != "consumer":
             self._settings["KAFKA_SESSION_TIMEOUT_MS"] = str(SESSION_SECONDS * 1000)
+        self._proxy = KafkaProxy(bootstrap_servers) if scene.late else None
+        if self._proxy:
+            self._settings["KAFKA_BOOTSTRAP_SERVERS"] = self._proxy.address
+        self.late: Counter[int] = Counter()
+        """How often Kafka answered a late request with each error code; 0 is none."""
         self._hurt = {"CHAOS_BREAK": scene.broken} if scene.broken else {}
         self.ends: Counter[int] = Counter()
         """How often a worker ended with each exit code."""
@@ -104,6 +112,12 @@ class World:
         """The broker, where it is this world's own."""
         assert self._kafka
         return self._kafka
+
+    @property
+    def proxy(self) -> KafkaProxy:
+        """The workers' way to the broker, where requests may come late."""
+        assert self._proxy
+        return self._proxy
 
     def stop(self, name: str) -> int:
         """Let a worker end in good order, or of itself; give its exit code."""
@@ -223,4 +237,6 @@ class World:
     def close(self) -> None:
         """Leave no worker."""
         self.pipeline.end()
+        if self._proxy:
+            self._proxy.close()
         self._history.close()
