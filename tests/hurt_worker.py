@@ -133,10 +133,12 @@ def _at_least_once() -> None:
 def _no_rewind() -> None:
     """Read on after an abort, or a change of the assignment, as if nothing had happened."""
 
-    def assign(reader: Reader, timeout: float) -> None:
+    def assign(reader: Reader, timeout: float) -> Hashable:
         places = reader._find_places(timeout)
+        reader._places |= {place.partition: place.offset for place in places}
         assigned = reader._assignment()
         reader._consumer.incremental_assign([p for p in places if p.partition not in assigned])
+        return reader.membership()[1]
 
     Reader.rewind = assign  # type: ignore[method-assign,assignment]
 

@@ -7,7 +7,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import KafkaException, Producer, TopicPartition
 
 from pipeline import DOMINATION, HURT, Pipeline, eventually, run
 from records import humans
@@ -30,6 +30,15 @@ def send_in_a_transaction(pipeline: Pipeline, count: int) -> None:
         producer.produce(pipeline.input, value, key)
         pipeline.sent.append((value, key))
     producer.commit_transaction(10)
+    eventually(lambda: marked(pipeline, count))
+
+
+def marked(pipeline: Pipeline, count: int) -> bool:
+    """Tell whether there are markers behind so many records: Kafka answers before it has them."""
+    try:
+        return sum(pipeline.ends(pipeline.input).values()) > count
+    except KafkaException:
+        return False  # A leader may not know yet that it is one.
 
 
 def delete_all(pipeline: Pipeline) -> None:
