@@ -36,7 +36,7 @@ soak: install ## Run an hour with a fault a minute, and see that a worker does n
 
 SEEDS ?= 1
 RIVALS := $(patsubst %,.rivals/%/.done,bytewax faust quix)
-rivals: install $(RIVALS) ## Hold others beside ours, under the same faults: make rivals SEEDS="1 2"
+rivals: install $(RIVALS) .rivals/streams/.done ## Hold others beside ours, under the same faults: make rivals SEEDS="1 2"
 	$(BIN)/python tests/rivals.py $(addprefix --seed ,$(SEEDS))
 
 .rivals/%/.done: tests/contenders/%.txt

@@ -9,14 +9,14 @@ from typing import Final, NamedTuple
 
 import confluent_kafka
 
+import streams as kafka_streams
 from arena import COMMIT_SECONDS
 from contender import CONTENDERS, Contender
 from pipeline import ROOT
 
 _PROGRAMS: Final = Path(__file__).parent / "contestants"
-_STREAMS: Final = ROOT / ".rivals" / "streams"
 _LIMIT: Final = ROOT / ".rivals" / "limit" / "limit"
-_BYTEWAX, _FAUST, _QUIX = CONTENDERS[1:]
+_BYTEWAX, _FAUST, _QUIX = CONTENDERS[1:4]
 EXACTLY: Final = "exactly once"
 AT_LEAST: Final = "at least once"
 
@@ -52,13 +52,9 @@ def _streams(name: str, guarantee: str, **settings: str) -> Contestant:
     return Contestant(
         name,
         EXACTLY if guarantee == "exactly_once_v2" else AT_LEAST,
-        (
-            *("java", "-Xmx1g", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"),
-            *("-cp", f"{_STREAMS}/*:{_STREAMS}/classes", "Shadows"),
-            *(f"{key}={value}" for key, value in own.items()),
-        ),
-        next((each.stem[14:] for each in _STREAMS.glob("kafka-streams-*.jar")), "?"),
-        missing="" if (_STREAMS / ".done").exists() else "no mvn, or no JDK",
+        ("java", *kafka_streams.arguments("1g", own)),
+        kafka_streams.version(),
+        missing="" if (kafka_streams.HOME / ".done").exists() else "no mvn, or no JDK",
     )
 
 
@@ -73,14 +69,14 @@ def _rival(
     contender: Contender, guarantee: str, arguments: tuple[str, ...], **environment: str
 ) -> Contestant:
     """One of those who stood the faults, as its own program has it (`tests/contenders`)."""
-    there = Path(contender.python).exists()
+    there = Path(contender.program).exists()
     return Contestant(
         contender.name,
         guarantee,
-        (contender.python, *arguments),
+        (contender.program, *arguments),
         contender.version() if there else "",
         environment,
-        (contender.python, *contender.prepare) if contender.prepare else (),
+        (contender.program, *contender.prepare) if contender.prepare else (),
         "" if there else "not installed",
     )
 

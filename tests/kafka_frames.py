@@ -15,6 +15,7 @@ _NEVER: Final = 1_000
 _KINDS: Final = {
     0: ("Produce", 9),
     3: ("Metadata", _NEVER),
+    8: ("OffsetCommit", 8),
     10: ("FindCoordinator", _NEVER),
     11: ("JoinGroup", 6),
     12: ("Heartbeat", 4),
@@ -29,7 +30,12 @@ _KINDS: Final = {
     68: ("ConsumerGroupHeartbeat", 0),
 }
 TRANSACTIONAL: Final = [_KINDS[number][0] for number in (0, 24, 25, 26, 28)]
-_TELL_BY_PARTITION: Final = ("Produce", "AddPartitionsToTxn", "TxnOffsetCommit")
+_TELL_BY_PARTITION: Final = ("Produce", "AddPartitionsToTxn", "TxnOffsetCommit", "OffsetCommit")
+_THROTTLED_FROM: Final = {"Produce": _NEVER, "OffsetCommit": 3}
+"""The version from which an answer begins with a time to wait; those of other kinds all do."""
+_NAMED_BY_ID_FROM: Final = {"Produce": 13, "OffsetCommit": 10}
+_TO_PRODUCER: Final = 8 + 4 + 4 + 1 + 4 + 2 + 4 + 8 + 8
+"""From the start of a batch of records to its producer's id."""
 FENCED: Final = (47, 90)
 """INVALID_PRODUCER_EPOCH and PRODUCER_FENCED."""
 
@@ -54,6 +60,16 @@ class Fields:
         length = self.length(2)
         self._at += max(length, 0)
         return None if length < 0 else self._data[self._at - length : self._at].decode()
+
+    def skip(self, size: int) -> None:
+        self._at += size
+
+    def topic(self, name: str, version: int) -> None:
+        """Pass a topic's name, or its id in its place."""
+        if version >= _NAMED_BY_ID_FROM.get(name, _NEVER):
+            self.skip(16)
+        else:
+            self.text()
 
     def tags(self) -> None:
         for _ in range(self._variable() if self.flexible else 0):
@@ -80,6 +96,10 @@ class Request:
     """Its place among all requests."""
     error: int | None = None
     """The broker's answer, once the proxy has it: 0 is success."""
+    version: int = 0
+    producer: int = -1
+    """The id of the producer, where it is a request of one."""
+    epoch: int = -1
 
 
 def parse(frame: bytes) -> Request:
@@ -88,27 +108,43 @@ def parse(frame: bytes) -> Request:
     kind, version, correlation = fields.integer(2), fields.integer(2), fields.integer(4)
     name, flexible_from = _KINDS.get(kind, (str(kind), _NEVER))
     fields.text()  # The client's name for itself, in the old form always.
-    request = Request(name, correlation, version >= flexible_from)
+    request = Request(name, correlation, version >= flexible_from, version=version)
     fields.flexible = request.flexible
     fields.tags()
     if name in TRANSACTIONAL:
         request.transactional_id = fields.text()
+    if name == "TxnOffsetCommit":
+        fields.text()  # The group.
+    if name == "Produce":
+        _pass_to_producer(fields, version)
+    if name in TRANSACTIONAL:
+        request.producer, request.epoch = fields.integer(8), fields.integer(2)
     if name == "EndTxn":
-        fields.integer(8 + 2)  # The producer's id and epoch.
         request.committed = bool(fields.integer(1))
     return request
+
+
+def _pass_to_producer(fields: Fields, version: int) -> None:
+    """Go to the producer's id in the first batch of a Produce."""
+    fields.skip(2 + 4)  # Acknowledgments and time-out.
+    fields.length(4)
+    fields.topic("Produce", version)
+    fields.length(4)
+    fields.skip(4)
+    fields.length(4)
+    fields.skip(_TO_PRODUCER)
 
 
 def error(request: Request, answer: bytes) -> int:
     """Read the error code of an answer; of several the first."""
     fields = Fields(answer[8:], flexible=request.flexible)
     fields.tags()
-    if request.name != "Produce":
+    if request.version >= _THROTTLED_FROM.get(request.name, 0):
         fields.integer(4)  # For how long the client is to wait.
     if request.name in _TELL_BY_PARTITION:
         if fields.length(4) < 1:
             return 0
-        fields.text()
+        fields.topic(request.name, request.version)
         fields.length(4)
         fields.integer(4)
     return fields.integer(2)

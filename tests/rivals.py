@@ -1,8 +1,8 @@
 """Ours and others, each with its strongest setting, under the same faults and the same oracle.
 
-`make rivals` runs it, `make rivals SEEDS="1 2"` with more seeds. In each scenario the contenders
-run side by side on one broker, each with topics of its own. Prints a table, and ends with 1 if ours
-has an anomaly, whatever the others have.
+`make rivals` runs it, `make rivals SEEDS="1 2"` with more seeds. In each scenario three contenders
+run side by side on one broker, each with topics of its own, and then the next three. Prints a
+table, and ends with 1 if ours has an anomaly, whatever the others have.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Final
 import click
 import orjson
 
+import late
 from contender import CONTENDERS, OURS, Contender
+from kafka_proxy import KafkaProxy
 from kafka_server import KafkaServer
 from trial import ANOMALIES, Result, Trial
 from world import SESSION_SECONDS
@@ -64,11 +66,14 @@ def _break_broker(kafka: KafkaServer, seed: int) -> None:
         kafka.start()
 
 
+_AT_ONCE: Final = 3
+"""More contenders than that make each other slow on two cores."""
 SCENARIOS: Final[dict[str, Callable[[Trial], None]]] = {
     "kill -9": kill,
     "zombie": zombie,
     "storm": storm,
     "broker killed": broker,
+    late.NAME: late.late,
 }
 
 
@@ -79,15 +84,25 @@ def contest(
     directory.mkdir(parents=True)
     kafka = KafkaServer(directory)
     kafka.start()
-    trials = [
-        Trial(each, kafka.bootstrap_servers, directory / each.package, seed) for each in contenders
-    ]
     fault = SCENARIOS[scenario]
+    own = kafka.bootstrap_servers
+    trials = [
+        Trial(
+            each,
+            own,
+            directory / each.package,
+            seed,
+            KafkaProxy(own) if fault is late.late else None,
+        )
+        for each in contenders
+    ]
 
     def run(trial: Trial) -> Result:
         fault(trial)
         trial.rest(3)
-        return trial.finish(scenario)
+        result = trial.finish(scenario)
+        seen = late.on_the_wire(trial.proxy.requests) if trial.proxy else {}
+        return result._replace(wire=seen, late=list(trial.late))
 
     try:
         with ThreadPoolExecutor(len(trials) + 1) as pool:
@@ -98,6 +113,8 @@ def contest(
     finally:
         for trial in trials:
             trial.pipeline.end()
+            if trial.proxy:
+                trial.proxy.close()
         kafka.kill()
 
 
@@ -108,6 +125,8 @@ def cell(results: Iterable[Result]) -> str:
         return "does not run"
     counts = {name: sum(each.counts[name] for each in results) for name in ANOMALIES}
     found = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+    if any(each.stood_still for each in results):
+        found = f"{found or 'none'}, stood still"
     return f"{found or 'none'} ({max(each.slowest_seconds for each in results):.0f} s)"
 
 
@@ -123,9 +142,9 @@ def table(results: Sequence[Result], versions: dict[str, str]) -> str:
 
 
 def failed(results: Iterable[Result]) -> bool:
-    """Tell whether ours has an anomaly."""
+    """Tell whether ours has an anomaly, or stands still."""
     own = [each for each in results if each.contender == OURS.name]
-    return any(not each.started or any(each.counts.values()) for each in own)
+    return any(not each.started or each.stood_still or any(each.counts.values()) for each in own)
 
 
 @click.command()
@@ -150,10 +169,14 @@ def main(
         for name in scenarios or SCENARIOS:
             click.echo(f"seed {seed}: {name}", err=True)
             place = directory / str(seed) / name.replace(" ", "-")
-            results += contest(name, contenders, place, seed, rate)
+            for start in range(0, len(contenders), _AT_ONCE):
+                some = contenders[start : start + _AT_ONCE]
+                results += contest(name, some, place / some[0].package, seed, rate)
             kept = {"versions": versions, "results": [each._asdict() for each in results]}
             (directory / "results.json").write_bytes(orjson.dumps(kept, option=orjson.OPT_INDENT_2))
     click.echo(table(results, versions))
+    if late.NAME in (scenarios or SCENARIOS):
+        click.echo(f"\n{late.table(results)}")
     click.echo(f"\nseeds {', '.join(map(str, seeds))}; {rate} ratings a second; in {directory}")
     sys.exit(failed(results))
 

@@ -17,9 +17,12 @@ from traffic import PARTITIONS, Onlooker, Traffic
 from world import SESSION_SECONDS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from contender import Contender
+    from kafka_proxy import KafkaProxy
+    from late import Delivery
 
 # Those of records: the contenders keep offsets and bad ratings in ways of their own.
 ANOMALIES: Final = (
@@ -31,7 +34,8 @@ _JOIN_SECONDS: Final = 15
 _STOP_SECONDS: Final = 15
 # Longer than a transaction of a dead producer can hold readers back: 60 s, looked at every 10 s.
 _QUIET_SECONDS: Final = 75
-_LONGEST_SECONDS: Final = 150
+_RESTARTED_QUIET_SECONDS: Final = 30
+_LONGEST_SECONDS: Final = 250
 
 
 class Result(NamedTuple):
@@ -52,13 +56,24 @@ class Result(NamedTuple):
     """How often its workers ended with each exit code."""
     started: bool = True
     """Whether any shadow came before the first fault."""
+    stood_still: bool = False
+    """Whether some shadows came only once all its workers had been killed and started again."""
+    late: Sequence[Delivery] = ()
+    """Its requests that came late; none where the scenario has none."""
+    wire: dict[str, str] = {}  # noqa: RUF012 - nobody changes it
+    """The versions and epochs of its transactional requests, seen by its proxy."""
 
 
 class Trial:
     """A contender's workers, as a supervisor keeps them, in a pipeline of their own."""
 
     def __init__(
-        self, contender: Contender, bootstrap_servers: str, directory: Path, seed: int
+        self,
+        contender: Contender,
+        bootstrap_servers: str,
+        directory: Path,
+        seed: int,
+        proxy: KafkaProxy | None = None,
     ) -> None:
         directory.mkdir(parents=True)
         self.contender = contender
@@ -73,6 +88,10 @@ class Trial:
         self._started: float | None = None
         """When the first shadow was seen."""
         self.workers: dict[str, Worker] = {}
+        self.proxy = proxy
+        """Between the workers and the broker, if anything is; all others go to the broker."""
+        self.late: list[Delivery] = []
+        self._stood_still = False
 
     def begin(self, rate: int) -> None:
         """Start the workers and the traffic, and wait until shadows come."""
@@ -92,7 +111,9 @@ class Trial:
     def start(self, name: str, workers: int = 2) -> None:
         """Start a worker process of this name; where it has all workers, so many of them."""
         command = self.contender.command(self.contender.arguments, self._directory, workers)
-        self.workers[name] = self.pipeline.worker(command=command, INSTANCE=name, **_SETTINGS)
+        way = {"KAFKA_BOOTSTRAP_SERVERS": self.proxy.address} if self.proxy else {}
+        settings = {"INSTANCE": name, **way, **_SETTINGS}
+        self.workers[name] = self.pipeline.worker(command=command, **settings)
 
     def rest(self, seconds: float) -> None:
         """Let time pass, and start again what has ended by itself, as a supervisor would."""
@@ -166,6 +187,7 @@ class Trial:
             round(self._slowest(), 1),
             dict(self._ends),
             self._started is not None,
+            self._stood_still,
         )
 
     def _stop(self, worker: Worker) -> None:
@@ -178,13 +200,21 @@ class Trial:
 
     def _come_to_rest(self) -> None:
         deadline = time.monotonic() + _LONGEST_SECONDS
-        count, last = 0, time.monotonic()
+        count, last, before = 0, time.monotonic(), None
         while (now := time.monotonic()) < deadline:
             if count != len(self._onlooker.records):
                 count, last = len(self._onlooker.records), now
-            everything = len(self._onlooker.first_seen()) >= len(self._traffic.sent)
-            if now - last > (3 if everything else _QUIET_SECONDS):
-                return
+            found = len(self._onlooker.first_seen())
+            self._stood_still = before is not None and found > before
+            everything = found >= len(self._traffic.sent)
+            quiet = _QUIET_SECONDS if before is None else _RESTARTED_QUIET_SECONDS
+            if now - last > (3 if everything else quiet):
+                if everything or before is not None:
+                    return
+                # What a worker has not written because it hangs is not lost.
+                before, last = found, now
+                for name in list(self.workers):
+                    self.kill(name)
             self.rest(1)
 
     def _slowest(self) -> float:

@@ -13,6 +13,7 @@ import java.util.concurrent.CountDownLatch;
 import org.apache.kafka.common.serialization.Serdes;
 import org.apache.kafka.streams.KafkaStreams;
 import org.apache.kafka.streams.StreamsBuilder;
+import org.apache.kafka.streams.errors.StreamsUncaughtExceptionHandler.StreamThreadExceptionResponse;
 
 /** Kafka Streams: the same ratings, the same shadows. Settings come as name=value. */
 public final class Shadows {
@@ -73,6 +74,9 @@ public final class Shadows {
             streams.close();
             ended.countDown();
         }));
+        // By default it stays, and does nothing any more.
+        streams.setUncaughtExceptionHandler(
+                exception -> StreamThreadExceptionResponse.REPLACE_THREAD);
         streams.start();
         ended.await();
     }
