@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -90,14 +91,16 @@ def finish(pipeline: Pipeline, worker: Worker, late: Held) -> None:
     assert late.error in FENCED
 
 
-def abort_late(pipeline: Pipeline, proxy: KafkaProxy, how: str, **more: str) -> Late:
+def abort_late(
+    pipeline: Pipeline, proxy: KafkaProxy, how: str, *, kill: bool = False, **more: str
+) -> Late:
     """Let an abort come late: after records of the next transaction, and before its offsets."""
     pipeline.create(partitions=1)
     held = proxy.hold("EndTxn", how, where=aborts)
     offsets = proxy.stall("AddOffsetsToTxn", after=held)
     worker = start(pipeline, proxy, CHAOS_ABORT_AT="1", **more)
     pipeline.send(humans(2_000))
-    deliver_before(proxy, held, offsets)
+    deliver_before(proxy, held, offsets, worker.kill if kill else lambda: None)
     return Late(worker, held)
 
 
@@ -153,6 +156,14 @@ def test_a_commit_that_comes_late_between_records_commits_none_of_them(
     pipeline.send(humans(4_000, seed=2))
     deliver_before(proxy, late, records)
     finish(pipeline, worker, late)
+
+
+def test_an_abort_that_comes_late_and_a_kill_lose_nothing(
+    pipeline: Pipeline, proxy: KafkaProxy
+) -> None:
+    worker, late = abort_late(pipeline, proxy, "rst", kill=True)
+    assert worker.wait() == -signal.SIGKILL
+    finish(pipeline, start(pipeline, proxy), late)
 
 
 def test_a_commit_that_comes_late_and_a_kill_repeat_nothing(
