@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
