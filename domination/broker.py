@@ -70,6 +70,14 @@ _COORDINATOR: Final = frozenset(
     }
 )
 _MISSING: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC})
+_UNWRITABLE: Final = frozenset(
+    {
+        KafkaError.INVALID_RECORD,
+        KafkaError.INVALID_TIMESTAMP,
+        KafkaError.UNSUPPORTED_FOR_MESSAGE_FORMAT,
+    }
+)
+_ABORT_TOO: Final = ": current transaction must be aborted"
 _WRONG: Final = frozenset(
     {
         KafkaError._INVALID_ARG,
@@ -111,12 +119,20 @@ def expected(
     if code in PRODUCER_FENCED:
         return DominationError(
             Exit.TEMPORARY,
-            f"fenced while {doing}: another worker has this instance's transactional id; "
-            "start it again",
+            f"fenced while {doing}: another worker has this instance's transactional id; start it "
+            "again, and if it ends so again give each its own DOMINATION_INSTANCE",
         )
     if code in _MISSING:
         return DominationError(
-            Exit.SETTING, f"a topic is missing while {doing}: make it with 'domination topics'"
+            Exit.SETTING,
+            f"a topic is missing while {doing} ({error.str()}): make it with 'domination topics'",
+        )
+    if code in _UNWRITABLE:
+        return DominationError(
+            Exit.SETTING,
+            f"a topic refuses what is written to it, while {doing}: "
+            f"{error.str().removesuffix(_ABORT_TOO)}; if its cleanup.policy is compact it takes no "
+            "record without a key, and its message.timestamp.* bound a record's time",
         )
     if code in _WRONG:
         return DominationError(Exit.SETTING, f"while {doing}: {error.str()}; check DOMINATION_…")
@@ -175,9 +191,10 @@ def lost_offsets(settings: Settings) -> DominationError:
     return DominationError(
         Exit.SETTING,
         f"group {settings.group} has no committed offsets, but {settings.output_topic} or "
-        f"{settings.dead_letter_topic} has had records: its offsets have expired or were deleted. "
-        "Choose where to go on with kafka-consumer-groups --reset-offsets; --to-earliest judges "
-        f"all of {settings.input_topic} again",
+        f"{settings.dead_letter_topic} already has records: its offsets expired or were deleted, "
+        f"{settings.input_topic} was made again, or the group is new. Stop all workers and set "
+        "where to begin: kafka-consumer-groups.sh --reset-offsets --execute (--to-latest; or "
+        f"--to-earliest, which judges again all that is in {settings.input_topic})",
     )
 
 
@@ -205,7 +222,8 @@ class Admin:
 
     def __init__(self, settings: Settings, timeout: float = 5.0) -> None:
         self._settings = settings
-        self._timeout = timeout
+        self.timeout = timeout
+        """How long an answer may take, in seconds."""
         self._heard: deque[KafkaError] = deque(maxlen=1)
         # Not a method of ours: a client that holds what holds it lives on, with its threads, until
         # the collector comes by.
@@ -216,7 +234,7 @@ class Admin:
     def reach(self) -> None:
         """Raise unless a broker answers, whatever it says."""
         with self._asking("asking for the brokers"):
-            self._client.list_topics(self._settings.input_topic, timeout=self._timeout)
+            self._client.list_topics(self._settings.input_topic, timeout=self.timeout)
 
     def partitions(self, operations: Mapping[str, str]) -> dict[str, int]:
         """Count the partitions of each topic; a missing topic has none.
@@ -227,7 +245,7 @@ class Admin:
 
     def _partitions(self, topic: str, operation: str = "DESCRIBE") -> int:
         with self._asking("asking for the topics"):
-            metadata = self._client.list_topics(topic, timeout=self._timeout).topics[topic]
+            metadata = self._client.list_topics(topic, timeout=self.timeout).topics[topic]
         if metadata.error is None:
             return len(metadata.partitions)
         if metadata.error.code() in _MISSING:
@@ -239,10 +257,10 @@ class Admin:
     def create(self, topic: str, partitions: int, replication: int) -> bool:
         """Make a topic and wait until it can be seen; False where another was quicker."""
         new = NewTopic(topic, partitions, replication)
-        future = self._client.create_topics([new], operation_timeout=self._timeout)[topic]
+        future = self._client.create_topics([new], operation_timeout=self.timeout)[topic]
         try:
             with self._asking(f"making topic {topic}", f"CREATE on topic {topic}"):
-                future.result(timeout=self._timeout)
+                future.result(timeout=self.timeout)
         except DominationError as error:
             cause = error.__cause__
             if isinstance(cause, KafkaException) and (
@@ -250,7 +268,7 @@ class Admin:
             ):
                 return False
             raise
-        deadline = time.monotonic() + self._timeout
+        deadline = time.monotonic() + self.timeout
         while not self._partitions(topic) and time.monotonic() < deadline:
             time.sleep(_LOOK_SECONDS)
         return True
@@ -260,7 +278,7 @@ class Admin:
         futures = self._client.describe_topics(
             TopicCollection([topic]),
             include_authorized_operations=True,
-            request_timeout=self._timeout,
+            request_timeout=self.timeout,
         )
         with self._asking(f"looking at topic {topic}"):
             try:
@@ -272,11 +290,11 @@ class Admin:
 
     def group_operations(self, group: str) -> set[str]:
         """Ask what this user may do with a consumer group."""
-        deadline = time.monotonic() + self._timeout
+        deadline = time.monotonic() + self.timeout
         with self._asking(f"looking at group {group}"):
             while True:
                 futures = self._client.describe_consumer_groups(
-                    [group], include_authorized_operations=True, request_timeout=self._timeout
+                    [group], include_authorized_operations=True, request_timeout=self.timeout
                 )
                 try:
                     return _names(futures[group].result().authorized_operations)
@@ -289,16 +307,27 @@ class Admin:
     def size_limits(self, topics: Iterable[str]) -> dict[str, int]:
         """Read the largest record in bytes that each topic takes; empty where it is not told.
 
-        Asking needs the right to describe the topics' configurations; a mock broker has none.
+        Raises `KafkaException` where nobody answers.
         """
+        limits = self._configuration(topics, "max.message.bytes")
+        return {topic: int(limit) - _BATCH_HEADER for topic, limit in limits.items()}
+
+    def compacted(self, topic: str) -> bool:
+        """Tell whether a topic keeps only the last record of a key; False where it is not told.
+
+        Raises `KafkaException` where nobody answers.
+        """
+        return "compact" in self._configuration([topic], "cleanup.policy").get(topic, "")
+
+    def _configuration(self, topics: Iterable[str], name: str) -> dict[str, str]:
+        # Asking needs the right to describe the topics' configurations.
         resources = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
-        asked = self._client.describe_configs(resources, request_timeout=self._timeout)
+        asked = self._client.describe_configs(resources, request_timeout=self.timeout)
         try:
-            return {
-                resource.name: int(future.result()["max.message.bytes"].value) - _BATCH_HEADER
-                for resource, future in asked.items()
-            }
-        except KafkaException:
+            return {resource.name: each.result()[name].value for resource, each in asked.items()}
+        except KafkaException as exception:
+            if exception.args[0].code() < 0:
+                raise  # An error of the client's own.
             return {}
 
     def first_offsets(self, partitions: Iterable[TopicPartition]) -> dict[int, int]:
@@ -319,7 +348,7 @@ class Admin:
 
     def _offsets(self, partitions: Iterable[TopicPartition], which: OffsetSpec) -> dict[int, int]:
         wanted = {TopicPartition(each.topic, each.partition): which for each in partitions}
-        asked = self._client.list_offsets(wanted, request_timeout=self._timeout)
+        asked = self._client.list_offsets(wanted, request_timeout=self.timeout)
         return {each.partition: future.result().offset for each, future in asked.items()}
 
     @contextmanager

@@ -52,7 +52,7 @@ def of_kafka(settings: Settings) -> Iterator[Finding]:
     if unreachable:
         return
     for topic, operation in broker.needed(settings).items():
-        yield _topic(admin, topic, operation)
+        yield _topic(settings, admin, topic, operation)
     yield f"group {settings.group}", _error(_group, admin, settings)
     yield f"transactional ids {settings.id_prefix}…", _error(_transactions, settings)
 
@@ -139,14 +139,26 @@ def _error(look: Callable[..., None], *arguments: Any) -> DominationError | None
     return None
 
 
-def _topic(admin: broker.Admin, topic: str, operation: str) -> Finding:
+def _topic(settings: Settings, admin: broker.Admin, topic: str, operation: str) -> Finding:
     what = f"topic {topic}"
     try:
         _require(operation, what, admin.topic_operations(topic))
         partitions = admin.partitions({topic: operation})[topic]
+        if operation == "WRITE" and partitions:
+            with broker.told(settings, f"looking at {what}"):
+                _forbid_compaction(what, compacted=admin.compacted(topic))
     except DominationError as error:
         return what, error
     return f"{what}, {partitions} partitions", None
+
+
+def _forbid_compaction(what: str, *, compacted: bool) -> None:
+    if compacted:
+        raise DominationError(
+            Exit.SETTING,
+            f"{what} is compacted: it takes no record without a key, and keeps only the last of "
+            "each key; set its cleanup.policy to delete",
+        )
 
 
 def _group(admin: broker.Admin, settings: Settings) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from domination import log, schema
 from domination.board import board
-from domination.broker import Admin, needed
+from domination.broker import DEFAULT_SIZE_LIMIT, Admin, needed
 from domination.embedded import EmbeddedClickHouse, mock_broker
 from domination.errors import DominationError, Exit, of_the_extra
 from domination.humans import HumanProducer, encoded, human_ratings
@@ -157,6 +157,8 @@ def _worker(settings: Settings, scratch: Path) -> Iterator[subprocess.Popen[byte
         "TMPDIR": str(scratch),
         environment_name("bootstrap_servers"): settings.bootstrap_servers,
         environment_name("availability_timeout_seconds"): str(_WORKER_PATIENCE_SECONDS),
+        # The mock broker never answers what its topics' limits are.
+        environment_name("kafka.message.max.bytes"): str(DEFAULT_SIZE_LIMIT),
     }
     worker = subprocess.Popen(
         [sys.executable, "-m", "domination", "worker", "-l", "error"],

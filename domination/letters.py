@@ -87,7 +87,8 @@ class Letters:
 
         It would be a dead letter again, unless `force`; or it is truncated, in any case.
         """
-        limits = self._admin.size_limits([self._settings.output_topic])
+        with broker.told(self._settings, "asking for the limits of the topics"):
+            limits = self._admin.size_limits([self._settings.output_topic])
         limit = limits.get(self._settings.output_topic, broker.DEFAULT_SIZE_LIMIT)
 
         def why(letter: Letter) -> str | None:
@@ -165,7 +166,7 @@ class Letters:
         with broker.told(self._settings, "reading the settings"):
             producer = TransactionalProducer(config, f"{self._settings.id_prefix}dead-letters")
         with broker.told(self._settings, "starting to send dead letters back"):
-            producer.init(self._settings.input_topic, _START_SECONDS)
+            producer.init((self._settings.input_topic, self._topic), _START_SECONDS)
         return producer
 
     def _read(self, partition: int, offset: int | None = None) -> Iterator[Message]:

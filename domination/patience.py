@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _RETRY_SECONDS: Final = 0.1
 _SILENCE_SECONDS: Final = 5.0
+_SHORTEST_SECONDS: Final = 0.5
+_LONGEST_SECONDS: Final = 8.0
 
 
 def within(
@@ -63,6 +65,17 @@ class Patience:
         self._clock = clock
         self._heard = clock()
         self._trouble_since: float | None = None
+        self.call_seconds = _SHORTEST_SECONDS
+        """How long the next call may wait for its answer.
+
+        Short, so that a signal is seen soon; twice as long after each trouble, so that an answer
+        that is only slow arrives in the end.
+        """
+
+    @property
+    def tried(self) -> bool:
+        """Whether there is trouble."""
+        return self._trouble_since is not None
 
     @property
     def doubtful(self) -> bool:
@@ -80,6 +93,7 @@ class Patience:
         if self._trouble_since is not None:
             self._log.info("going on after %.1f s", self._heard - self._trouble_since)
             self._trouble_since = None
+            self.call_seconds = _SHORTEST_SECONDS
             # Exceptions hold frames, and frames the clients whose calls have failed.
             gc.collect()
 
@@ -96,4 +110,5 @@ class Patience:
                 f"({what}); start Kafka or set DOMINATION_KAFKA_BOOTSTRAP_SERVERS",
             )
         self._log.log(level, "%s; trying again for %g s", what, limit)
+        self.call_seconds = min(self.call_seconds * 2, _LONGEST_SECONDS)
         self._lifecycle.pause(_RETRY_SECONDS)

@@ -357,25 +357,33 @@ class Reader:
         if new:
             # Over a connection of its own: on the consumer's the answer waits behind a fetch.
             admin = broker.Admin(self._settings, _FIRST_SECONDS)
-            self._require_first_start(admin, timeout)
+            fresh = self._require_first_start(admin, timeout)
             first = admin.first_offsets(new)
+            if not fresh:
+                numbers = sorted(place.partition for place in new)
+                self._log.info("no offset committed for %s %s: read in full", self._topic, numbers)
             for place in new:
                 place.offset = first[place.partition]
         self._unled = {place.partition: Position(place.offset) for place in new}
         return places
 
-    def _require_first_start(self, admin: broker.Admin, timeout: float) -> None:
-        """End with 78 where the group has lost its offsets, instead of judging all again.
+    def _require_first_start(self, admin: broker.Admin, timeout: float) -> bool:
+        """Tell whether nothing has ever been written.
 
-        A group commits first offsets before it writes its first record. So the topics are asked
-        before the group: what is written by then has offsets.
+        Ends with 78 where the group has lost all its offsets, instead of judging all again. A group
+        commits first offsets before it writes its first record. So the topics are asked before the
+        group: what is written by then has offsets.
         """
-        if not self._started and admin.ever_written(self._settings.topics[1:]):
+        if self._started:
+            return False
+        fresh = not admin.ever_written(self._settings.topics[1:])
+        if not fresh:
             count = admin.partitions({self._topic: "READ"})[self._topic]
             every = [TopicPartition(self._topic, number) for number in range(count)]
             if all(place.offset < 0 for place in self._consumer.committed(every, timeout=timeout)):
                 raise broker.lost_offsets(self._settings)
         self._started = True
+        return fresh
 
     def _guard(self, commit: bool) -> None:  # noqa: FBT001 - as `changes`
         # An exception would leave librdkafka's call with messages half taken.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message
 
@@ -27,19 +27,22 @@ from domination.writer import Writer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from confluent_kafka import TopicPartition
+
     from domination.lifecycle import Lifecycle
     from domination.metrics import WorkerMetrics
     from domination.settings import Settings
     from domination.wire import Written
 
 _IDLE_SECONDS: Final = 0.1
-_SLICE_SECONDS: Final = 0.5
-"""A blocking call is made in slices, so that a signal is seen within one."""
+_OFFSETS_SECONDS: Final = (5.0, 8.0)
+"""Offsets cannot be sent in slices: a call that ends has failed. The second after trouble."""
 _PROBE_SECONDS: Final = 2.0
 _CALL_SECONDS: Final = 9.0
 """Less than the producer's own limit for a request (rule 7)."""
 _LAST_CALL_SECONDS: Final = 1.0
 """The same for a worker that has been asked to end."""
+_ABORT_SECONDS: Final = 0.5
 _LEAVE_SECONDS: Final = 2.0
 """A heartbeat's interval and some: a member that is still joining has to wait for the others."""
 _STUCK_SECONDS: Final = 30.0
@@ -152,7 +155,7 @@ class Session:
         self._closed = True
         self._rule.changed()
         try:
-            self._writer.close(_SLICE_SECONDS)
+            self._writer.close(_ABORT_SECONDS)
             if self._joined:
                 self._reader.leave(_LEAVE_SECONDS)
             else:
@@ -162,8 +165,9 @@ class Session:
 
     def _join(self) -> None:
         """Join the group once the broker answers and has the topics."""
-        # One client for all tries: with TLS a connection may take longer than a slice.
-        self._admin = self._admin or broker.Admin(self._settings, _SLICE_SECONDS)
+        # One client for all tries: with TLS a connection may take longer than a call.
+        self._admin = self._admin or broker.Admin(self._settings)
+        self._admin.timeout = self._patience.call_seconds
         try:
             found = self._admin.partitions(broker.needed(self._settings))
         except DominationError as error:
@@ -221,14 +225,19 @@ class Session:
         return True
 
     def _advance(self) -> list[Records]:
-        while (step := self._next_step()) is not Step.POLL:
-            if step is Step.WAIT:
-                self._wait()
-                return []
+        """Take one step, or a commit and the next: whoever waits for Kafka still comes by."""
+        step = self._next_step()
+        if step is Step.COMMIT:
+            self._commit()
+            step = self._next_step()
+        if step is Step.POLL:
+            return self._poll()
+        if step is Step.WAIT:
+            self._wait()
+        elif step is not Step.COMMIT:
+            self._reader.poll(0)  # Serves the group; what it brings is read again.
             self._take(step)
-            if self._lifecycle.stopping or step is Step.REWIND:
-                return []
-        return self._poll()
+        return []
 
     def _next_step(self) -> Step:
         if self._writer.in_doubt():
@@ -334,18 +343,26 @@ class Session:
             self._log.info("the group has changed since these records were read: read them again")
             return
         offsets = self._reader.as_offsets(self._rule.positions)
-        if self._attempt("sending offsets", self._writer.send_offsets, offsets, metadata) and (
-            self._attempt("committing", self._writer.commit)
+        if self._send_offsets(offsets, metadata) and self._attempt(
+            "committing", self._writer.commit
         ):
             self._rule.committed()
             self._begin_due = time.monotonic() + _GAP_SECONDS
             self._metrics.committed()
             self._patience.calm()
 
-    def _rewind(self) -> None:
-        self._reader.poll(0)  # Serves the group; what it brings is read again.
+    def _send_offsets(self, offsets: list[TopicPartition], metadata: bytes) -> bool:
+        seconds = _OFFSETS_SECONDS[self._patience.tried]
         try:
-            membership = self._reader.rewind(_SLICE_SECONDS)
+            self._writer.send_offsets(offsets, metadata, seconds)
+        except KafkaException as exception:
+            self._failed("sending offsets", exception.args[0])
+            return False
+        return True
+
+    def _rewind(self) -> None:
+        try:
+            membership = self._reader.rewind(self._patience.call_seconds)
         except NotYetToldError:
             self._reader.poll(_IDLE_SECONDS)
             self._listen()
@@ -369,16 +386,18 @@ class Session:
         finally:
             self._rule.changed()
 
-    def _attempt(self, doing: str, call: Callable[..., None], *arguments: Any) -> bool:
+    def _attempt(self, doing: str, call: Callable[[float], None]) -> bool:
         """Make a transactional call until it has an outcome, for a finite time (rules 6, 7)."""
         started = time.monotonic()
+        left = _CALL_SECONDS
         while True:
             try:
-                call(*arguments, _SLICE_SECONDS)
+                call(min(self._patience.call_seconds, left))
             except KafkaException as exception:
                 error: KafkaError = exception.args[0]
                 limit = _LAST_CALL_SECONDS if self._lifecycle.stopping else _CALL_SECONDS
-                if error.retriable() and time.monotonic() - started < limit:
+                left = limit - (time.monotonic() - started)
+                if error.retriable() and left > 0:
                     continue
                 self._failed(doing, error)
                 return False

@@ -3,32 +3,32 @@
 A state machine without input or output. Its driver (`kafka.py`) asks `step()` what to do next, does
 it, and reports what came of it. The numbers below name the same steps in the code and in the docs.
 
-1. A transaction opens with the first records of a poll, or with an offset that no record leads to:
-   the first one of a partition that has none committed, or the one behind transaction markers.
+1. A transaction opens with the first records of a poll. It also opens when an offset has to be
+   committed although no record was read: the first offset of a partition that has none committed,
+   or the offset behind transaction markers.
 2. `emitted` counts batches handed to the dataflow, `written` batches that reached the sink. Each
    batch arrives once, whole, so when they are equal nothing is in flight.
 3. A commit is due when the input is drained or the commit interval has passed. While one is due and
    something is in flight, the source yields nothing.
 4. Commit: the positions go into the transaction with the membership of the group under which they
-   were read, then it commits. A position has the leader epoch of its record, so that a log that was
-   cut back is noticed.
+   were read, then it commits. A position has the leader epoch of its record, so that the worker
+   notices when a log was cut back.
 5. Before the assignment changes the transaction ends: it commits if nothing is in flight, else it
-   aborts. When partitions are lost, or the membership is another one than at the last look at the
-   committed offsets, it aborts: they may be another's already. Either way the consumer then goes
-   back to the committed offsets: what that very poll brought counts for nothing. It goes back only
-   as the member to whom the group has told its partitions.
+   aborts. It aborts when partitions are lost, or when the membership has changed since the worker
+   last read the committed offsets: another worker may own the partitions already. Either way the
+   consumer then goes back to the committed offsets, and the records of that poll are thrown away.
+   It goes back only after the group has told this member which partitions it has.
 6. A transaction that Kafka refuses is aborted. When its outcome is unknown the producer is thrown
    away instead and a new one with the same transactional id settles it. Then the consumer goes back
    to the committed offsets; batches still in flight are stale, and the sink drops them. A fenced
-   worker ends: another one has its transactional id, and it must never write again. Only a
-   transaction that was open past the transaction time-out may have been fenced by Kafka's own hand;
-   then the outcome is unknown, no more.
-   A request is in doubt when its connection broke, or its time ran out, before its answer came: the
-   client sends it again, and Kafka may get the first one later, in the middle of another
+   worker ends: another one has its transactional id, and it must never write again. But Kafka
+   itself fences a transaction that was open past the transaction time-out: its outcome is unknown.
+   A request is in doubt when its connection broke, or its time ran out, before its answer came. The
+   client sends it again, and the first copy may reach Kafka later, in the middle of another
    transaction. So no transaction opens after a doubt: the producer is renewed first, which raises
    its epoch, and Kafka refuses what comes late.
-7. Every call of the driver has a finite time limit, shorter than the client's own; running into it
-   is an unknown outcome.
+7. Every call of the driver has a finite time limit, shorter than the client's own. When a call
+   reaches it, its outcome is unknown.
 """
 
 from __future__ import annotations

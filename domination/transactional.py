@@ -12,7 +12,7 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from domination.log import librdkafka
 
@@ -46,21 +46,29 @@ class TransactionalProducer(Producer):
         }
         super().__init__({**config, **own}, logger=self._log)
 
-    def init(self, topic: str, timeout: float) -> None:
+    def init(self, topics: tuple[str, str], timeout: float) -> None:
         """Take the transactional id: settle what its last owner left open, and fence it.
 
-        `topic` is any that the user may describe. Call it again if the error is retriable.
+        Raises UNKNOWN_TOPIC_OR_PART with its name where one of the topics, to which this producer
+        is to write, is missing. Call it again if the error is retriable.
         """
         # A client drops the address it started from once it knows the brokers' own. If it looks for
         # the coordinator in between, it waits for half a second. The second answer comes from a
         # broker that stays.
-        for _ in range(2):
-            with suppress(KafkaException):
-                self.list_topics(topic, timeout=timeout)
+        for topic in topics:
+            self._require(topic, timeout)
         serving(self.init_transactions, timeout)
         hear(self.poll, 0)
         # No transaction has been opened yet: a late copy of these requests can only fence us.
         self._log.in_doubt = False
+
+    def _require(self, topic: str, timeout: float) -> None:
+        try:
+            error = self.list_topics(topic, timeout=timeout).topics[topic].error
+        except KafkaException:
+            return  # No answer: that is told by the call that matters.
+        if error and error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise KafkaException(KafkaError(error.code(), f"no topic {topic}"))
 
     def in_doubt(self) -> bool:
         """Tell whether a request may reach Kafka after its transaction is over.

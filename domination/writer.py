@@ -40,17 +40,16 @@ CONFIG: Final = {
     "queue.buffering.max.kbytes": 65_536,
 }
 _SMALLEST_LIMIT: Final = 1_000
-_SLICE_SECONDS: Final = 0.5
 _QUEUE_SECONDS: Final = TRANSACTION_SECONDS
-_HANG_SECONDS: Final = 5.0
+_HANG_SECONDS: Final = 0.5
 
 
 class Writer:
     """Writes shadows and dead letters in transactions under one stable transactional id.
 
-    Each method raises `KafkaException` as the producer does; none blocks longer than `timeout`
-    seconds (five more where librdkafka does not keep to that), and where the queue is full no
-    longer than the transaction lives.
+    Each method raises `KafkaException` as the producer does. None blocks longer than `timeout`
+    seconds (half a second more where librdkafka does not keep to that), and where the queue is full
+    no longer than the transaction lives.
     """
 
     def __init__(self, settings: Settings, transactional_id: str) -> None:
@@ -61,7 +60,9 @@ class Writer:
         self._open = False
         topics = (settings.output_topic, settings.dead_letter_topic)
         self._limits = dict.fromkeys(topics, broker.DEFAULT_SIZE_LIMIT)
-        self._limits_told = False
+        self._limits_known = False
+        self._refused = False
+        """Whether the broker has refused a record as too large since the limits were learned."""
 
     @property
     def _producer(self) -> TransactionalProducer:
@@ -74,10 +75,10 @@ class Writer:
         if self._owner:
             self.discard()
         if self._live is None:
-            if not self._limits_told:
+            if not self._limits_known:
                 self._learn_limits(timeout)
             self._live = self._make()
-        self._live.init(self._settings.output_topic, timeout)
+        self._live.init((self._settings.output_topic, self._settings.dead_letter_topic), timeout)
         self._owner = True
 
     def in_doubt(self) -> bool:
@@ -157,18 +158,23 @@ class Writer:
 
         Its limits may have changed; where it does not tell them, they are found by halving.
         """
+        self._limits_known, self._refused = False, True
+
+    def _learn_limits(self, timeout: float) -> None:
+        """Ask for the topics' limits, unless the operator has set one; raises if nobody answers."""
         before = dict(self._limits)
-        self._learn_limits(_SLICE_SECONDS)
-        if self._limits == before:
+        own = int(self._settings.kafka.get("message.max.bytes", 0))
+        if own and not self._refused:
+            self._limits = dict.fromkeys(self._limits, own)
+        else:
+            told = broker.Admin(self._settings, timeout).size_limits(self._limits)
+            most = own or broker.LARGEST_SIZE_LIMIT
+            self._limits |= {topic: min(limit, most) for topic, limit in told.items()}
+        if self._refused and self._limits == before:
             self._limits = {
                 topic: max(limit // 2, _SMALLEST_LIMIT) for topic, limit in before.items()
             }
-
-    def _learn_limits(self, timeout: float) -> None:
-        told = broker.Admin(self._settings, timeout).size_limits(self._limits)
-        self._limits_told = bool(told)
-        own = int(self._settings.kafka.get("message.max.bytes", broker.LARGEST_SIZE_LIMIT))
-        self._limits |= {topic: min(limit, own) for topic, limit in told.items()}
+        self._limits_known, self._refused = True, False
 
     def _make(self) -> TransactionalProducer:
         sizes = {

@@ -4,6 +4,7 @@ Run in place of `domination worker`. CHAOS_STOP_AT is `point:count:signal`: at t
 comes to the point it sends the signal to itself, or hangs for so many seconds if that is negative;
 with a count of 0 each time. In place of a signal it takes a path, and hangs until that is there.
 CHAOS_ABORT_AT is a count: it aborts when so many batches have been written, as if it lost them.
+CHAOS_TURN_SECONDS is the time after which a worker that does not turn is not alive any more.
 CHAOS_BREAK names a way to break the rule, to see that the oracle finds out.
 """
 
@@ -19,7 +20,7 @@ from uuid import uuid4
 
 from confluent_kafka import Consumer, KafkaException
 
-from domination import cli, reader
+from domination import cli, http, reader
 from domination.identity import Identity
 from domination.reader import Reader
 from domination.session import Session
@@ -197,6 +198,8 @@ def main() -> int:
         POINTS[point](_stop(int(count), how))
     if batch := os.environ.get("CHAOS_ABORT_AT"):
         _after(Session, "write", _once(int(batch), _abort))
+    if seconds := os.environ.get("CHAOS_TURN_SECONDS"):
+        http._TURN_SECONDS = float(seconds)  # type: ignore[misc]
     if name := os.environ.get("CHAOS_BREAK"):
         BREAKS[name]()
     return cli.main(["worker", *sys.argv[1:]])

@@ -9,7 +9,9 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+import time
 from contextlib import suppress
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
 from kafka_frames import describe_transaction, described, error, frames, parse
@@ -65,9 +67,13 @@ class Held:
 
 
 class KafkaProxy:
-    """Listens on 127.0.0.1 for one broker, until `close`."""
+    """Listens on 127.0.0.1 for one broker, until `close`.
 
-    def __init__(self, broker: str) -> None:
+    Each frame takes `delay_seconds`, in either direction.
+    """
+
+    def __init__(self, broker: str, delay_seconds: float = 0.0) -> None:
+        self.delay_seconds = delay_seconds
         host, _, port = broker.partition(":")
         self._broker = (host, int(port))
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -194,6 +200,8 @@ class _Connection:
         self._broker = broker
         self._asked: dict[int, Request] = {}
         self._cut = False
+        self._to_broker = _Line(broker, proxy.delay_seconds)
+        self._to_client = _Line(client, proxy.delay_seconds)
         for each in (client, broker):
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for carry in (self._up, self._down):
@@ -234,10 +242,34 @@ class _Connection:
                     self.cut(held.how)
                 return
             self._asked[request.correlation] = request
-            self._broker.sendall(frame)
+            self._to_broker.send(frame)
 
     def _down(self) -> None:
         for frame in frames(self._broker):
             request = self._asked.pop(int.from_bytes(frame[4:8], "big"))
             if not self._cut:
-                self._client.sendall(self._proxy.hear(request, frame))
+                self._to_client.send(self._proxy.hear(request, frame))
+
+
+class _Line:
+    """One direction of a connection: what is sent arrives in order, after a delay."""
+
+    def __init__(self, end: socket.socket, delay_seconds: float) -> None:
+        self._end = end
+        self._delay_seconds = delay_seconds
+        self._under_way: SimpleQueue[tuple[float, bytes]] = SimpleQueue()
+        if delay_seconds:
+            threading.Thread(target=self._carry, daemon=True).start()
+
+    def send(self, frame: bytes) -> None:
+        if self._delay_seconds:
+            self._under_way.put((time.monotonic() + self._delay_seconds, frame))
+        else:
+            self._end.sendall(frame)
+
+    def _carry(self) -> None:
+        with suppress(OSError):
+            while True:
+                due, frame = self._under_way.get()
+                time.sleep(max(0.0, due - time.monotonic()))
+                self._end.sendall(frame)

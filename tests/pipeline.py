@@ -144,10 +144,14 @@ class Pipeline:
     # Topics.
 
     def create(
-        self, partitions: int = 4, output: dict[str, str] | None = None, outputs: int = 3
+        self,
+        partitions: int = 4,
+        output: dict[str, str] | None = None,
+        outputs: int = 3,
+        source: dict[str, str] | None = None,
     ) -> Pipeline:
         topics = [
-            NewTopic(self.input, partitions, 1),
+            NewTopic(self.input, partitions, 1, config=source or {}),
             NewTopic(self.output, outputs, 1, config=output or {}),
             NewTopic(self.dead, 2, 1),
         ]

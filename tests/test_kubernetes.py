@@ -126,8 +126,9 @@ def test_it_runs_as_nobody_on_files_that_it_cannot_change(name: str) -> None:
 
 def test_it_is_given_longer_to_end_than_a_worker_takes_whose_broker_does_not_answer() -> None:
     writes = writer._QUEUE_SECONDS
-    commits = writer._SLICE_SECONDS + writer._HANG_SECONDS + session._LAST_CALL_SECONDS
-    leaves = session._SLICE_SECONDS + 2 * session._LEAVE_SECONDS
+    offsets = max(session._OFFSETS_SECONDS) + writer._HANG_SECONDS
+    commits = offsets + session._LAST_CALL_SECONDS
+    leaves = session._ABORT_SECONDS + 2 * session._LEAVE_SECONDS
     assert POD["terminationGracePeriodSeconds"] > writes + commits + leaves
 
 

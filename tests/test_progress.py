@@ -1,0 +1,113 @@
+"""A worker goes on where the network is slow, and says so at once where it cannot go on at all."""
+
+from __future__ import annotations
+
+import signal
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+
+from kafka_proxy import KafkaProxy
+from kafka_server import free_ports
+from pipeline import DOMINATION, HURT, eventually, run
+from records import humans
+
+if TYPE_CHECKING:
+    from kafka_server import KafkaServer
+    from pipeline import Pipeline
+
+
+def test_answers_that_take_a_second_are_waited_for(pipeline: Pipeline) -> None:
+    pipeline.create()
+    with closing(KafkaProxy(pipeline.bootstrap_servers, delay_seconds=0.5)) as slow:
+        worker = pipeline.worker(KAFKA_BOOTSTRAP_SERVERS=slow.address)
+        pipeline.send(humans(500))
+        pipeline.drained()
+        assert worker.stop(seconds=15) == 0
+    pipeline.exactly_once()
+
+
+def test_a_limit_that_is_told_slowly_is_still_the_topics_own(pipeline: Pipeline) -> None:
+    large = {"max.message.bytes": "5000000"}
+    pipeline.create(source=large, output=large)
+    with closing(KafkaProxy(pipeline.bootstrap_servers, delay_seconds=0.1)) as slow:
+        worker = pipeline.worker(KAFKA_BOOTSTRAP_SERVERS=slow.address)
+        worker.until("assigned")
+        pipeline.send([(b'{"rating":3,"unique_id":"%b"}' % (b"x" * 1_500_000), None)])
+        pipeline.drained()
+        assert worker.stop() == 0
+    pipeline.exactly_once()
+
+
+@pytest.mark.parametrize(
+    ("topic", "cause"),
+    [
+        ({"cleanup.policy": "compact"}, "failed to validate record"),
+        ({"message.timestamp.before.max.ms": "1"}, "Invalid timestamp"),
+    ],
+    ids=["no key into a compacted topic", "a time out of bounds"],
+)
+def test_a_write_that_is_refused_for_good_ends_with_78_and_names_topic_and_cause(
+    pipeline: Pipeline, topic: dict[str, str], cause: str
+) -> None:
+    pipeline.create(output=topic)
+    pipeline.send([(value, None) for value, _ in humans(500)])
+    worker = pipeline.worker()
+    assert worker.wait() == 78
+    last = worker.output.splitlines()[-2]
+    assert pipeline.output in last
+    assert cause in last
+    assert not pipeline.read(pipeline.output).records
+
+
+def test_check_finds_a_compacted_output_topic(pipeline: Pipeline) -> None:
+    pipeline.create(output={"cleanup.policy": "compact"})
+    checked = run(*DOMINATION, "check", "kafka", environment=pipeline.environment)
+    assert checked.returncode == 78
+    assert f"topic {pipeline.output} is compacted" in checked.stdout
+
+
+@pytest.mark.parametrize("which", ["output", "dead"])
+def test_an_output_topic_that_is_deleted_ends_the_worker_with_78_and_its_name(
+    pipeline: Pipeline, which: str
+) -> None:
+    topic = getattr(pipeline, which)
+    pipeline.create()
+    worker = pipeline.worker()
+    pipeline.send(humans(100))
+    pipeline.drained()
+    pipeline.admin.delete_topics([topic])[topic].result(30)
+    pipeline.send([*humans(100, seed=2), (b"{", None)])
+    assert worker.wait(60) == 78
+    assert f"no topic {topic}" in worker.output
+    assert "Traceback" not in worker.output
+
+
+def alive(port: int) -> bool:
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5):
+            return True
+    except HTTPError:
+        return False
+
+
+def test_a_worker_that_waits_for_its_broker_is_alive(
+    own_kafka: KafkaServer, own_pipeline: Pipeline
+) -> None:
+    (port,) = free_ports(1)
+    worker = own_pipeline.create().worker(command=HURT, HTTP=str(port), CHAOS_TURN_SECONDS="20")
+    own_pipeline.send(humans(1_000))
+    own_pipeline.drained()
+    own_pipeline.send(humans(1_000, seed=2))
+    own_kafka.send_signal(signal.SIGSTOP)
+    frozen = time.monotonic()
+    eventually(lambda: not alive(port) or time.monotonic() - frozen > 40, 60)
+    assert time.monotonic() - frozen > 40
+    own_kafka.send_signal(signal.SIGCONT)
+    own_pipeline.drained()
+    assert worker.stop() == 0
+    own_pipeline.exactly_once()
