@@ -136,8 +136,10 @@ class Reader:
             [self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
         )
 
-    def poll(self, wait: float) -> tuple[list[Message], dict[int, Position]]:
-        """Take what has arrived, at most a batch, waiting up to `wait` seconds for the first.
+    def poll(
+        self, wait: float, most: int = BATCH_RECORDS
+    ) -> tuple[list[Message], dict[int, Position]]:
+        """Take at most so many records, waiting up to `wait` seconds for the first.
 
         Gives the records, and where each of their partitions is to be read on. Runs `changes` where
         the group asks for it and raises what it raised; raises errors that have an exit code, and
@@ -145,7 +147,7 @@ class Reader:
         """
         try:
             first = self._consumer.poll(wait)
-            more = [] if first is None else self._consumer.consume(self.wanted - 1, 0)
+            more = [] if first is None else self._consumer.consume(most - 1, 0)
         except KafkaException as exception:
             raise EvictedError(exception.args[0].str()) from exception
         messages = [] if first is None else [first, *more]

@@ -18,6 +18,7 @@ from domination.log import worker_logger
 from domination.meter import Meter
 from domination.metrics import SAMPLED
 from domination.patience import Patience
+from domination.portion import Portion
 from domination.reader import EvictedError, NotYetToldError, Reader
 from domination.transaction import Failure, Position, Step, Transaction
 from domination.transactional import TRANSACTION_SECONDS
@@ -94,6 +95,7 @@ class Session:
         self._lag_due = 0.0
         self._begin_due = 0.0
         self._idle_since: float | None = None
+        self._portion = Portion()
         self.turned = time.monotonic()
         """When the worker last came by, to see that it still does."""
         self._waiting_since: float | None = None
@@ -264,8 +266,9 @@ class Session:
     def _poll(self) -> list[Records]:
         if not self._rule.open and (gap := self._begin_due - time.monotonic()) > 0:
             time.sleep(gap)
-        wanted = self._reader.wanted
-        messages, positions = self._reader.poll(0 if self._rule.open else _IDLE_SECONDS)
+        wanted = self._portion.next(self._reader.wanted)
+        wait = 0 if self._rule.open else _IDLE_SECONDS
+        messages, positions = self._reader.poll(wait, wanted)
         self._meter.report()
         if (now := time.monotonic()) >= self._lag_due:
             self._lag_due = now + _LAG_SECONDS
@@ -299,6 +302,7 @@ class Session:
                 self._failed("opening a transaction", exception.args[0])
                 return False
             self._metrics.began()
+            self._portion.begin(time.monotonic())
         return True
 
     def _emit(
@@ -307,7 +311,8 @@ class Session:
         if not self._begin():
             return []
         ticket = self._rule.emit(positions, time.monotonic())
-        if drained:
+        self._portion.add(len(messages))
+        if drained or self._portion.full:
             self._rule.drain()
         self._patience.heard()
         self._metrics.read(len(messages), [each.timestamp()[1] for each in messages[::SAMPLED]])
@@ -347,6 +352,7 @@ class Session:
             "committing", self._writer.commit
         ):
             self._rule.committed()
+            self._portion.committed(time.monotonic())
             self._begin_due = time.monotonic() + _GAP_SECONDS
             self._metrics.committed()
             self._patience.calm()
@@ -419,6 +425,7 @@ class Session:
         if not settled_by_kafka and (end := broker.expected(self._settings, error, doing)):
             raise end
         if failure is not Failure.ABORTABLE:
+            self._portion.failed(self._writer.unsent)
             self._writer.discard()
         self._patience.troubled(f"{doing}: {error.str()}")
 

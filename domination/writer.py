@@ -85,6 +85,11 @@ class Writer:
         """Tell whether a request may reach Kafka after its transaction is over (rule 6)."""
         return self._owner and self._producer.in_doubt()
 
+    @property
+    def unsent(self) -> int:
+        """Count the records that are not known to be at the broker yet."""
+        return len(self._live) if self._live else 0
+
     def discard(self) -> None:
         """Throw the producer away, and with it what it has not sent."""
         self._owner = self._open = False

@@ -69,11 +69,15 @@ class Held:
 class KafkaProxy:
     """Listens on 127.0.0.1 for one broker, until `close`.
 
-    Each frame takes `delay_seconds`, in either direction.
+    Each frame takes `delay_seconds`, in either direction, and to the broker the time that so many
+    bytes a second need.
     """
 
-    def __init__(self, broker: str, delay_seconds: float = 0.0) -> None:
+    def __init__(
+        self, broker: str, delay_seconds: float = 0.0, bytes_a_second: float = float("inf")
+    ) -> None:
         self.delay_seconds = delay_seconds
+        self.bytes_a_second = bytes_a_second
         host, _, port = broker.partition(":")
         self._broker = (host, int(port))
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -200,7 +204,7 @@ class _Connection:
         self._broker = broker
         self._asked: dict[int, Request] = {}
         self._cut = False
-        self._to_broker = _Line(broker, proxy.delay_seconds)
+        self._to_broker = _Line(broker, proxy.delay_seconds, proxy.bytes_a_second)
         self._to_client = _Line(client, proxy.delay_seconds)
         for each in (client, broker):
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -254,15 +258,19 @@ class _Connection:
 class _Line:
     """One direction of a connection: what is sent arrives in order, after a delay."""
 
-    def __init__(self, end: socket.socket, delay_seconds: float) -> None:
+    def __init__(
+        self, end: socket.socket, delay_seconds: float, bytes_a_second: float = float("inf")
+    ) -> None:
         self._end = end
         self._delay_seconds = delay_seconds
+        self._bytes_a_second = bytes_a_second
         self._under_way: SimpleQueue[tuple[float, bytes]] = SimpleQueue()
-        if delay_seconds:
+        self._slow = delay_seconds > 0 or bytes_a_second < float("inf")
+        if self._slow:
             threading.Thread(target=self._carry, daemon=True).start()
 
     def send(self, frame: bytes) -> None:
-        if self._delay_seconds:
+        if self._slow:
             self._under_way.put((time.monotonic() + self._delay_seconds, frame))
         else:
             self._end.sendall(frame)
@@ -271,5 +279,6 @@ class _Line:
         with suppress(OSError):
             while True:
                 due, frame = self._under_way.get()
-                time.sleep(max(0.0, due - time.monotonic()))
+                wait = len(frame) / self._bytes_a_second
+                time.sleep(wait + max(0.0, due - time.monotonic()))
                 self._end.sendall(frame)

@@ -31,6 +31,17 @@ def test_answers_that_take_a_second_are_waited_for(pipeline: Pipeline) -> None:
     pipeline.exactly_once()
 
 
+def test_an_uplink_that_is_too_slow_for_a_backlog_makes_progress(pipeline: Pipeline) -> None:
+    pipeline.create(partitions=12)
+    pipeline.send(humans(20_000))
+    # Some 15 seconds for all, where a transaction has ten.
+    with closing(KafkaProxy(pipeline.bootstrap_servers, bytes_a_second=40_000)) as slow:
+        worker = pipeline.worker(KAFKA_BOOTSTRAP_SERVERS=slow.address)
+        pipeline.drained()
+        assert worker.stop() == 0
+    pipeline.exactly_once()
+
+
 def test_a_limit_that_is_told_slowly_is_still_the_topics_own(pipeline: Pipeline) -> None:
     large = {"max.message.bytes": "5000000"}
     pipeline.create(source=large, output=large)
