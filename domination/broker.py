@@ -41,6 +41,14 @@ LARGEST_SIZE_LIMIT: Final = 1_000_000_000
 # What SASL says of a connection that broke on the way, as when a broker ends.
 _BROKEN: Final = "Local:"
 
+_TOKENLESS: Final = "Failed to acquire SASL OAUTHBEARER token"
+# How a token endpoint refuses a client (RFC 6749, 5.2). Anything else may pass, as a broker that is
+# away does.
+_NO_TOKEN: Final = (
+    *("invalid_request", "invalid_client", "invalid_grant", "invalid_scope"),
+    *("unauthorized_client", "unsupported_grant_type", "access_denied"),
+)
+
 CRITICAL: Final = 2
 """The log level of clients that only ask: what goes wrong is raised as well."""
 
@@ -146,7 +154,7 @@ def refusal(
     code, text = error.code(), error.str()
     if code == KafkaError._SSL and "certificate" in text:
         why = f"a certificate is not trusted ({text}); check DOMINATION_KAFKA_SSL_CA_LOCATION"
-    elif code in _WHO and _BROKEN not in text:
+    elif code in _WHO and _BROKEN not in text and not _waits_for_token(text):
         why = (
             f"wrong user or password ({text}); check DOMINATION_KAFKA_SASL_USERNAME, "
             "…_PASSWORD and …_MECHANISM"
@@ -160,6 +168,10 @@ def refusal(
     else:
         return None
     return DominationError(Exit.REFUSED, f"refused while {doing}: {why}")
+
+
+def _waits_for_token(text: str) -> bool:
+    return _TOKENLESS in text and not any(refused in text for refused in _NO_TOKEN)
 
 
 def needed(settings: Settings) -> dict[str, str]:
@@ -199,7 +211,13 @@ def lost_offsets(settings: Settings) -> DominationError:
 
 
 def no_broker(settings: Settings, error: KafkaError) -> DominationError:
-    """Say that no broker could be reached."""
+    """Say that no broker could be reached, or nobody who gives a token for it."""
+    if _TOKENLESS in error.str():
+        endpoint = settings.kafka.get("sasl.oauthbearer.token.endpoint.url", "the token endpoint")
+        return DominationError(
+            Exit.UNAVAILABLE,
+            f"no token from {endpoint} ({error.str().removeprefix(_TOKENLESS)[2:]})",
+        )
     return DominationError(
         Exit.UNAVAILABLE,
         f"no broker at {settings.bootstrap_servers} ({error.str()}); start Kafka or set "

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -17,8 +19,10 @@ from pipeline import DOMINATION, HURT, eventually, run
 from records import humans
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from kafka_server import KafkaServer
-    from pipeline import Pipeline
+    from pipeline import Pipeline, Worker
 
 
 def test_answers_that_take_a_second_are_waited_for(pipeline: Pipeline) -> None:
@@ -73,6 +77,62 @@ def test_a_write_that_is_refused_for_good_ends_with_78_and_names_topic_and_cause
     assert pipeline.output in last
     assert cause in last
     assert not pipeline.read(pipeline.output).records
+
+
+@contextmanager
+def token_endpoint(status: int, body: bytes) -> Iterator[str]:
+    """Serve the same answer to whoever asks for a token; yield its address."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/token"
+        server.shutdown()
+
+
+def with_token(pipeline: Pipeline, endpoint: str) -> Worker:
+    return pipeline.worker(
+        AVAILABILITY_TIMEOUT_SECONDS="4",
+        KAFKA_SECURITY_PROTOCOL="SASL_PLAINTEXT",
+        KAFKA_SASL_MECHANISM="OAUTHBEARER",
+        KAFKA_SASL_OAUTHBEARER_METHOD="oidc",
+        KAFKA_SASL_OAUTHBEARER_CLIENT_ID="worker",
+        KAFKA_SASL_OAUTHBEARER_CLIENT_SECRET="secret",
+        KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL=endpoint,
+    )
+
+
+def test_a_token_endpoint_that_is_away_is_waited_for_like_a_broker(pipeline: Pipeline) -> None:
+    (port,) = free_ports(1)
+    endpoint = f"http://127.0.0.1:{port}/token"
+    worker = with_token(pipeline, endpoint)
+    assert worker.wait() == 69
+    assert f"no token from {endpoint}" in worker.output
+    assert "for 4 s" in worker.output
+
+
+def test_a_token_endpoint_that_fails_is_waited_for_too(pipeline: Pipeline) -> None:
+    with token_endpoint(503, b'{"message":"later"}') as endpoint:
+        # The client itself asks it again for longer than that.
+        assert with_token(pipeline, endpoint).wait() == 69
+
+
+def test_a_client_whom_the_token_endpoint_refuses_ends_with_77(pipeline: Pipeline) -> None:
+    with token_endpoint(401, b'{"error":"invalid_client"}') as endpoint:
+        worker = with_token(pipeline, endpoint)
+        assert worker.wait() == 77
+    assert "invalid_client" in worker.output
+    assert "secret" not in worker.output
 
 
 def test_check_finds_a_compacted_output_topic(pipeline: Pipeline) -> None:
