@@ -43,6 +43,10 @@ class TransactionalProducer(Producer):
             # The longest that the client allows, so that our own limits are shorter (rule 7).
             "socket.timeout.ms": int(TRANSACTION_SECONDS * 1000) - 100,
             "debug": f"{asked},{_BROKE_DEBUG}" if asked else _BROKE_DEBUG,
+            # Else a client that has lost all connections at once drops the brokers it knows. A call
+            # that waits for its coordinator then waits for ever, and the broker's thread spins. A
+            # new producer starts from the given addresses anyway.
+            "metadata.recovery.strategy": "none",
         }
         super().__init__({**config, **own}, logger=self._log)
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from kafka_frames import describe_transaction, described, error, frames, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from kafka_frames import Request
 
@@ -144,6 +144,12 @@ class KafkaProxy:
             assert request
             return request
 
+    def cut(self, names: Collection[str]) -> None:
+        """Break all connections that have carried one of these requests."""
+        for connection in list(self._connections):
+            if connection.carried & set(names):
+                connection.cut("rst")
+
     def ask(self, frame: bytes) -> bytes:
         """Send a request to the broker over a connection of its own; give the answer."""
         with socket.create_connection(self._broker, _SECONDS) as broker:
@@ -204,6 +210,7 @@ class _Connection:
         self._broker = broker
         self._asked: dict[int, Request] = {}
         self._cut = False
+        self.carried: set[str] = set()
         self._to_broker = _Line(broker, proxy.delay_seconds, proxy.bytes_a_second)
         self._to_client = _Line(client, proxy.delay_seconds)
         for each in (client, broker):
@@ -237,6 +244,7 @@ class _Connection:
     def _up(self) -> None:
         for frame in frames(self._client):
             request = parse(frame)
+            self.carried.add(request.name)
             held = self._proxy.catch(request, frame, self)
             if held and held.how.startswith("stall"):
                 held.freed.wait()

@@ -6,11 +6,12 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
 
-from kafka_frames import FENCED, Request
+from kafka_frames import FENCED, TRANSACTIONAL, Request
 from kafka_proxy import Held, KafkaProxy
 from pipeline import DOMINATION, HURT, Pipeline, Worker, eventually, run
 from records import humans
@@ -18,7 +19,6 @@ from test_letters import command, good, lay, sent_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 
 # The records of a batch are at the broker before anything else of their transaction is.
@@ -264,6 +264,26 @@ def test_a_commit_of_replay_that_comes_late_sends_each_letter_back_once(
     command(pipeline, "replay", "--yes")
     assert sent_back(pipeline) == sorted(good(1_200), key=str)
     assert late.error in FENCED
+
+
+def test_a_producer_that_loses_all_its_connections_at_once_leaves_no_call_that_hangs(
+    pipeline: Pipeline, proxy: KafkaProxy
+) -> None:
+    pipeline.create(partitions=1)
+    worker = start(pipeline, proxy)
+    pipeline.started()
+    threads = Path(f"/proc/{worker.process.pid}/task")
+    before = len(list(threads.iterdir()))
+    for seed in range(10):
+        lost = proxy.hold("AddOffsetsToTxn")
+        pipeline.send(humans(50, seed))
+        lost.wait()
+        proxy.cut(TRANSACTIONAL)
+        pipeline.drained()
+    assert "no end of sending offsets" not in worker.output
+    assert len(list(threads.iterdir())) <= before + 4
+    assert worker.stop() == 0
+    pipeline.exactly_once()
 
 
 class Eviction(NamedTuple):
