@@ -61,6 +61,8 @@ PRODUCER_FENCED: Final = frozenset(
     {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
 )
 
+# The client tells a handshake that failed as one or as the other.
+_TLS: Final = frozenset({KafkaError._SSL, KafkaError._TRANSPORT})
 _WHO: Final = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED})
 _TOPIC: Final = frozenset(
     {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED}
@@ -152,7 +154,7 @@ def refusal(
 ) -> DominationError | None:
     """Give the end (77) that names what is missing, or None where nothing is refused."""
     code, text = error.code(), error.str()
-    if code == KafkaError._SSL and "certificate" in text:
+    if code in _TLS and "certificate" in text:
         why = f"a certificate is not trusted ({text}); check DOMINATION_KAFKA_SSL_CA_LOCATION"
     elif code in _WHO and _BROKEN not in text and not _waits_for_token(text):
         why = (
