@@ -135,7 +135,8 @@ def expected(
     if code in _MISSING:
         return DominationError(
             Exit.SETTING,
-            f"a topic is missing while {doing} ({error.str()}): make it with 'domination topics'",
+            f"a topic is missing while {doing} ({_missing(settings) or error.str()}): make it with "
+            "'domination topics'",
         )
     if code in _UNWRITABLE:
         return DominationError(
@@ -210,6 +211,15 @@ def lost_offsets(settings: Settings) -> DominationError:
         "where to begin: kafka-consumer-groups.sh --reset-offsets --execute (--to-latest; or "
         f"--to-earliest, which judges again all that is in {settings.input_topic})",
     )
+
+
+def _missing(settings: Settings) -> str:
+    """Ask which topics are missing: not every error tells."""
+    try:
+        found = Admin(settings).partitions(needed(settings))
+    except DominationError:
+        return ""
+    return " and ".join(f"no topic {topic}" for topic, count in found.items() if not count)
 
 
 def no_broker(settings: Settings, error: KafkaError) -> DominationError:

@@ -154,7 +154,10 @@ def test_an_output_topic_that_is_deleted_ends_the_worker_with_78_and_its_name(
     pipeline.admin.delete_topics([topic])[topic].result(30)
     pipeline.send([*humans(100, seed=2), (b"{", None)])
     assert worker.wait(60) == 78
-    assert f"no topic {topic}" in worker.output
+    # Kafka refuses the write at once, or the client waits for it and the renewal finds out.
+    (line,) = (line for line in worker.output.splitlines() if "ERROR" in line)
+    assert "a topic is missing" in line
+    assert topic in line
     assert "Traceback" not in worker.output
 
 
