@@ -47,7 +47,7 @@ def timed(owner: Any, name: str, stage: str, count: Callable[[Any], int] | None 
 
 
 if __name__ == "__main__":
-    timed(Reader, "poll", "poll", len)
+    timed(Reader, "poll", "poll", lambda polled: len(polled[0]))
     timed(wire, "read", "read")
     timed(wire, "judge", "judge")
     timed(wire, "write", "encode")
