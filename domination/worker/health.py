@@ -17,17 +17,17 @@ from domination.log import logger
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from domination.lifecycle import Lifecycle
-    from domination.metrics import Metrics
-    from domination.session import Session
+    from domination.exactly_once.session import Session
     from domination.settings import Settings
+    from domination.worker.lifecycle import Lifecycle
+    from domination.worker.metrics import Metrics
 
 # Longer than any call that a worker waits for.
 _TURN_SECONDS: Final = 60.0
 _JSON: Final = ("Content-Type", "application/json")
 
 
-class Http:
+class Health:
     """`/healthz`, `/readyz` and `/metrics` of a process, on threads of their own.
 
     Nothing here asks the broker: a worker that waits for it is alive, and says so.

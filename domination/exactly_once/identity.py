@@ -14,32 +14,28 @@ import stat
 import tempfile
 from itertools import count
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
-from domination.errors import DominationError, Exit
-
-if TYPE_CHECKING:
-    from domination.settings import Settings
+from domination.kafka.faults import SettingError
 
 
 class Identity:
-    """The name `{prefix}-{group}-{instance}-{worker index}`, ours until `release`.
+    """The name `{prefix}{group}-{instance}-{worker index}`, ours until `release`.
 
-    Instance is the setting, and then Kafka decides between two of the same name: the newer one
-    wins. Otherwise it is the host's name and the first slot whose file no live worker has locked.
+    `instance` may be given, and then Kafka decides between two of the same name: the newer one
+    wins. Otherwise it is the host's name and the first slot whose file in `directory` no live
+    worker has locked. Raises `SettingError` where the directory is not this user's alone.
     """
 
     def __init__(
-        self, settings: Settings, worker_index: int, directory: Path | None = None
+        self, prefix: str, group: str, instance: str, worker_index: int, directory: Path
     ) -> None:
         self._lock: IO[str] | None = None
-        if settings.instance:
-            self.instance = f"{settings.instance}-{worker_index}"
+        if instance:
+            self.instance = f"{instance}-{worker_index}"
         else:
-            self.instance = self._first_free(
-                directory or _lock_directory(), settings.group, worker_index
-            )
-        self.transactional_id = settings.id_prefix + self.instance
+            self.instance = self._first_free(directory, group, worker_index)
+        self.transactional_id = f"{prefix}{group}-{self.instance}"
 
     def _first_free(self, directory: Path, group: str, worker_index: int) -> str:
         _make_private(directory)
@@ -63,8 +59,9 @@ class Identity:
             self._lock = None
 
 
-def _lock_directory() -> Path:
-    return Path(tempfile.gettempdir()) / f"domination-{os.getuid()}"
+def lock_directory(prefix: str) -> Path:
+    """Give the directory for the names of a user's workers on this host."""
+    return Path(tempfile.gettempdir()) / f"{prefix}{os.getuid()}"
 
 
 def _make_private(directory: Path) -> None:
@@ -72,7 +69,4 @@ def _make_private(directory: Path) -> None:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = directory.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
-        raise DominationError(
-            Exit.SETTING,
-            f"{directory} is not this user's alone: remove it, or set DOMINATION_INSTANCE",
-        )
+        raise SettingError(f"{directory} is not this user's alone: remove it, or name the instance")

@@ -9,6 +9,7 @@ import signal
 import threading
 from typing import TYPE_CHECKING, Final
 
+from domination import advice
 from domination.errors import DominationError, Exit
 from domination.log import logger
 
@@ -54,12 +55,12 @@ class Lifecycle:
         """Log why the process ends, take its exit code and stop; the first failure wins."""
         with self._lock:
             if self.exit_code is Exit.OK:
-                if isinstance(error, DominationError):
-                    self.exit_code = error.exit_code
-                    logger.error("%s", error)
+                if expected := advice.expected(error):
+                    self.exit_code = expected.exit_code
+                    logger.error("%s", expected)
                 else:
                     self.exit_code = Exit.BUG
-                    logger.error("bug: %s", type(error).__name__, exc_info=error)
+                    logger.error("bug: %s: %s", type(error).__name__, error, exc_info=error)
         self.stop()
 
     def stop_on_signals(self, at_once: Callable[[], None] = lambda: None) -> None:
@@ -103,7 +104,7 @@ class Lifecycle:
             os._exit(self.exit_code)
 
 
-def refuse_open_door() -> None:
+def refuse_bytewax_api() -> None:
     """Refuse (78) the variable that makes Bytewax listen on all addresses, unless it says so.
 
     Bytewax only looks whether it is there; who sets it to switch something on, or even off, has

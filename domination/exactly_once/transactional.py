@@ -2,7 +2,7 @@
 
 librdkafka sends a request again, within the same call, when its connection breaks or its time runs
 out before the answer comes. The call then succeeds, although the first copy may still reach Kafka.
-Only its log tells. Rule 6 of `transaction.py` says what follows from a doubt.
+Only its log tells. Rule 6 of `rule.py` says what follows from a doubt.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from domination.log import librdkafka
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+
+    from domination.kafka.client import Connection
 
 TRANSACTION_SECONDS: Final = 10.0
 """Kafka aborts a transaction that is open for longer."""
@@ -31,12 +31,14 @@ _BROKE_DEBUG: Final = "broker"
 class TransactionalProducer(Producer):
     """A producer with one transactional id, for one epoch: no doubt of it is ever forgotten.
 
-    Raises `KafkaException` as the client does.
+    Raises `SettingError` where it cannot be made, and `KafkaException` as the client does.
     """
 
-    def __init__(self, config: Mapping[str, Any], transactional_id: str) -> None:
-        asked = config.get("debug")
-        self._log = _Log(forward_debug=bool(asked))
+    def __init__(
+        self, connection: Connection, defaults: Mapping[str, Any], transactional_id: str
+    ) -> None:
+        asked = connection.properties.get("debug")
+        self._log = _Log(connection.log, forward_debug=bool(asked))
         own = {
             "transactional.id": transactional_id,
             "transaction.timeout.ms": int(TRANSACTION_SECONDS * 1000),
@@ -48,9 +50,10 @@ class TransactionalProducer(Producer):
             # new producer starts from the given addresses anyway.
             "metadata.recovery.strategy": "none",
         }
-        super().__init__({**config, **own}, logger=self._log)
+        with connection.making():
+            super().__init__(connection.config(defaults, own), logger=self._log)
 
-    def init(self, topics: tuple[str, str], timeout: float) -> None:
+    def init(self, topics: Sequence[str], timeout: float) -> None:
         """Take the transactional id: settle what its last owner left open, and fence it.
 
         Raises UNKNOWN_TOPIC_OR_PART with its name where one of the topics, to which this producer
@@ -86,7 +89,8 @@ class TransactionalProducer(Producer):
 class _Log:
     """The logger of one producer; it does not know the producer, which holds it."""
 
-    def __init__(self, *, forward_debug: bool) -> None:
+    def __init__(self, log: logging.Logger, *, forward_debug: bool) -> None:
+        self._log = log
         self._forward_debug = forward_debug
         self.in_doubt = False
 
@@ -94,7 +98,7 @@ class _Log:
         if facility == "REQTMOUT" or (facility == "STATE" and _BROKE.search(text)):
             self.in_doubt = True
         if level > logging.DEBUG or self._forward_debug:
-            librdkafka.log(level, form, facility, client, text)
+            self._log.log(level, form, facility, client, text)
 
 
 def serving(call: Callable[..., object], *arguments: Any) -> None:

@@ -8,24 +8,24 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter as Tally
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 from domination import __version__
+from domination.exactly_once.tally import SAMPLED
+from domination.log import worker_logger
 from domination.shadow import LABELS
+from domination.worker.throughput import Throughput
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
+    from domination.exactly_once.ports import Committed
     from domination.settings import Settings
-    from domination.wire import Reason
 
 _DURATIONS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 _AGES: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 86400)
-SAMPLED: Final = 50
-"""Of the records of a poll the first and then each so many-th is asked for its age."""
 
 
 class Metrics:
@@ -49,6 +49,12 @@ class Metrics:
         self.dead_lettered = Counter(
             "domination_records_dead_lettered",
             "Dead letters written and committed.",
+            ["reason"],
+            registry=registry,
+        )
+        self.dropped = Counter(
+            "domination_records_dropped",
+            "Records that a filter dropped, committed.",
             ["reason"],
             registry=registry,
         )
@@ -94,61 +100,44 @@ class Metrics:
         for outcome in ("committed", "aborted", "unknown"):
             self.transactions.labels(outcome)
 
-    def worker(self) -> WorkerMetrics:
+    def worker(self, worker_index: int) -> WorkerMetrics:
         """Give one worker its part."""
-        return WorkerMetrics(self, self._settings)
+        throughput = Throughput(worker_logger(worker_index))
+        return WorkerMetrics(self, self._settings, throughput)
 
 
 class WorkerMetrics:
-    """What one worker's transaction holds until it ends, and then counts."""
+    """One worker's part: what it tells as the `Observer` of its session."""
 
-    def __init__(self, metrics: Metrics, settings: Settings) -> None:
+    def __init__(self, metrics: Metrics, settings: Settings, throughput: Throughput) -> None:
         self._metrics = metrics
         self._topics = settings.topics
+        self._throughput = throughput
         self._lag: set[int] = set()
-        self.began()
 
-    def began(self) -> None:
-        """Note that a transaction opens; what was noted of one that did not commit is forgotten."""
-        self._started = time.monotonic()
-        self._consumed = 0
-        self._types = [0] * len(LABELS)
-        self._reasons: Tally[Reason] = Tally()
-        self._timestamps: list[int] = []
-
-    def read(self, records: int, timestamps: Sequence[int]) -> None:
-        """Note a batch, and when some of its records were made, in milliseconds since 1970."""
-        self._consumed += records
-        self._timestamps += timestamps
-
-    def wrote(self, types: bytes, reasons: Mapping[Reason, int]) -> None:
-        """Note what a batch became: a byte for each shadow's type, dead letters by reason."""
-        for number in range(len(LABELS)):
-            self._types[number] += types.count(number)
-        self._reasons.update(reasons)
-
-    def committed(self) -> None:
-        """Count what has been noted."""
+    def committed(self, committed: Committed) -> None:
+        """Count what a transaction held."""
         now, metrics = time.time(), self._metrics
         metrics.transactions.labels("committed").inc()
-        metrics.durations.observe(time.monotonic() - self._started)
+        metrics.durations.observe(committed.seconds)
         metrics.last_commit.set(now)
-        metrics.consumed.labels(self._topics[0]).inc(self._consumed)
-        for label, count in zip(LABELS, self._types, strict=True):
-            metrics.produced.labels(self._topics[1], label).inc(count)
-        for reason, count in self._reasons.items():
-            metrics.dead_lettered.labels(reason.value).inc(count)
-        for timestamp in self._timestamps:
+        metrics.consumed.labels(self._topics[0]).inc(committed.records)
+        for number, label in enumerate(LABELS):
+            shadows = sum(types.count(number) for types in committed.kinds)
+            metrics.produced.labels(self._topics[1], label).inc(shadows)
+        for reason, count in committed.rejects.items():
+            metrics.dead_lettered.labels(reason).inc(count)
+        for reason, count in committed.dropped.items():
+            metrics.dropped.labels(reason).inc(count)
+        for timestamp in committed.timestamps:
             metrics.ages.observe(max(0.0, now - timestamp / 1000))
-        self.began()
+        self._throughput.count(committed.records, sum(committed.rejects.values()))
 
     def ended(self, outcome: str) -> None:
-        """Count a transaction that has not committed, or of which nobody knows, if one was open."""
-        if self._consumed:
-            self._metrics.transactions.labels(outcome).inc()
-        self.began()
+        """Count a transaction that has not committed, or of which nobody knows."""
+        self._metrics.transactions.labels(outcome).inc()
 
-    def rebalanced(self) -> None:
+    def changed(self) -> None:
         """Count a change of the assignment."""
         self._metrics.rebalances.inc()
 
@@ -160,3 +149,8 @@ class WorkerMetrics:
         for partition, records in lag.items():
             self._metrics.lag.labels(topic, str(partition)).set(records)
         self._lag = set(lag)
+        self._throughput.report()
+
+    def closed(self) -> None:
+        """Say how much there was in all."""
+        self._throughput.report(last=True)

@@ -8,8 +8,8 @@ from bytewax.run import cli_main
 
 from domination import log
 from domination.flow import dominate
-from domination.kafka import Ends, KafkaSink, KafkaSource
-from domination.lifecycle import Lifecycle, refuse_open_door
+from domination.worker import wiring
+from domination.worker.lifecycle import Lifecycle, refuse_bytewax_api
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,13 +28,13 @@ def run(
 
     Call it on the main thread. `process_id` and `addresses` are those of a Bytewax cluster.
     """
-    refuse_open_door()
+    refuse_bytewax_api()
     log.configure(settings)
     lifecycle = Lifecycle()
     lifecycle.stop_on_signals()
-    ends = Ends(settings, lifecycle)
+    ends = wiring.ends(settings, lifecycle)
     cli_main(  # type: ignore[no-untyped-call]  # it is Rust's
-        dominate(KafkaSource(ends), KafkaSink(ends)),
+        dominate(ends.source, ends.sink),
         workers_per_process=workers,
         process_id=process_id,
         addresses=addresses,

@@ -1,0 +1,79 @@
+"""How long a worker goes on trying without success (rule 7)."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from typing import TYPE_CHECKING, Final
+
+from domination.kafka.faults import NoBrokerError
+
+if TYPE_CHECKING:
+    from domination.exactly_once.ports import Clock, Stop
+
+_RETRY_SECONDS: Final = 0.1
+_SILENCE_SECONDS: Final = 5.0
+_SHORTEST_SECONDS: Final = 0.5
+_LONGEST_SECONDS: Final = 8.0
+
+
+class Availability:
+    """Knows since when there is trouble, says so once, and gives up after `limit` seconds.
+
+    `servers` names the brokers in that error.
+    """
+
+    def __init__(
+        self, servers: str, limit: float, stop: Stop, clock: Clock, log: logging.Logger
+    ) -> None:
+        self._servers = servers
+        self._limit = limit
+        self._stop = stop
+        self._clock = clock
+        self._log = log
+        self._seen = clock.now()
+        self._trouble_since: float | None = None
+        self.call_seconds = _SHORTEST_SECONDS
+        """How long the next call may wait for its answer.
+
+        Short, so that a signal is seen soon; twice as long after each trouble, so that an answer
+        that is only slow arrives in the end.
+        """
+
+    @property
+    def troubled(self) -> bool:
+        """Whether the last thing that was tried has failed."""
+        return self._trouble_since is not None
+
+    @property
+    def probe_due(self) -> bool:
+        """Whether it is time to ask the broker for a sign of life."""
+        limit = _SILENCE_SECONDS if self._trouble_since is None else _RETRY_SECONDS
+        return self._clock.now() - self._seen >= limit
+
+    def seen(self) -> None:
+        """Note a sign of life."""
+        self._seen = self._clock.now()
+
+    def recovered(self) -> None:
+        """Note that all is well."""
+        self.seen()
+        if self._trouble_since is not None:
+            self._log.info("going on after %.1f s", self._seen - self._trouble_since)
+            self._trouble_since = None
+            self.call_seconds = _SHORTEST_SECONDS
+            # Exceptions hold frames, and frames the clients whose calls have failed.
+            gc.collect()
+
+    def failed(self, what: str) -> None:
+        """Wait a little before the next try; raises `NoBrokerError` once the limit is over."""
+        now = self._clock.now()
+        level = logging.WARNING if self._trouble_since is None else logging.DEBUG
+        self._trouble_since = now if self._trouble_since is None else self._trouble_since
+        if now - self._trouble_since > self._limit:
+            raise NoBrokerError(
+                f"no broker at {self._servers} to work with for {self._limit:g} s ({what})"
+            )
+        self._log.log(level, "%s; trying again for %g s", what, self._limit)
+        self.call_seconds = min(self.call_seconds * 2, _LONGEST_SECONDS)
+        self._stop.pause(_RETRY_SECONDS)

@@ -1,0 +1,243 @@
+"""What travels through a dataflow: the records of one poll, and what becomes of each. Pure.
+
+Each record leaves exactly one outcome: a value, or a reject with its reason. So a batch stays
+whole on its way: a step hands on an item for each record that is left, and the rejects beside them.
+"""
+
+from __future__ import annotations
+
+from itertools import compress
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+Header = tuple[str, "str | bytes | None"]
+Headers = list[Header]
+
+
+class BrokenContractError(Exception):
+    """A step of the dataflow has not kept what every step has to keep."""
+
+
+class Fault(NamedTuple):
+    """Why one record cannot be used: a short name to filter by, and a sentence."""
+
+    reason: str
+    message: str
+
+
+class Reject(NamedTuple):
+    """A record that leaves no value: its place in the poll, counted from 0, and why."""
+
+    place: int
+    fault: Fault
+    dropped: bool = False
+    """Whether it is only counted, instead of laid aside as a dead letter."""
+
+
+class Record(NamedTuple):
+    """One record, as it was read."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    """In milliseconds since 1970; -1 where it has none."""
+    key: bytes | None
+    value: bytes | None
+    headers: Headers | None
+    """None where they cannot be read: Kafka takes names that are not UTF-8, the client does not."""
+
+
+class Batch(Generic[T]):
+    """An item for each record of a poll that is left, and the rejects.
+
+    `places` has the place of each item's record in the poll; None where all are left.
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        items: Sequence[T],
+        places: Sequence[int] | None = None,
+        rejects: Sequence[Reject] = (),
+    ) -> None:
+        self.records = records
+        self.items = items
+        self.places = places
+        self.rejects = rejects
+
+    def map(self, step: Callable[[Sequence[T]], Sequence[U]]) -> Batch[U]:
+        """Make another item of each, all at once: as many, in the same order.
+
+        Raises `BrokenContractError`.
+        """
+        items = step(self.items)
+        if len(items) != len(self.items):
+            raise BrokenContractError(
+                f"a step made {len(items)} items of {len(self.items)}: it has to give one for each"
+            )
+        return Batch(self.records, items, self.places, self.rejects)
+
+    def reject(self, faults: Sequence[Fault | None], *, drop: bool = False) -> Batch[T]:
+        """Reject the items that have a fault; `faults` has one, or None, for each item.
+
+        Raises `BrokenContractError`.
+        """
+        if len(faults) != len(self.items):
+            raise BrokenContractError(
+                f"a step judged {len(faults)} items of {len(self.items)}: it has to judge each"
+            )
+        if not any(faults):
+            return self
+        places = range(len(self.records)) if self.places is None else self.places
+        rejects = [
+            Reject(place, fault, drop)
+            for place, fault in zip(places, faults, strict=True)
+            if fault is not None
+        ]
+        kept = [fault is None for fault in faults]
+        return Batch(
+            self.records,
+            list(compress(self.items, kept)),
+            list(compress(places, kept)),
+            [*self.rejects, *rejects],
+        )
+
+    def kept(self, column: Sequence[U]) -> Sequence[U]:
+        """Give what a column of the poll has for the records that are left."""
+        return column if self.places is None else [column[place] for place in self.places]
+
+    def outcome(self, values: Sequence[bytes | None], **columns: Any) -> Outcome:
+        """Make the outcome of the batch: a value for each item, and the `columns` of `Outcome`."""
+        return Outcome(self.records, values, self.places, self.rejects, **columns)
+
+
+class Records(Batch["bytes | None"]):
+    """The records of one poll of one topic, in columns of equal length; its items are the values.
+
+    A column is read when it is asked for. `origin` is not for steps: it tells the sink whose batch
+    this is.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        values: Sequence[bytes | None],
+        keys: Sequence[bytes | None] | None = None,
+        headers: Sequence[Headers | None] | None = None,
+        timestamps: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__(self, values)
+        self.topic = topic
+        self._keys = keys
+        self._headers = headers
+        self._timestamps = timestamps
+        self.origin: Any = None
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def values(self) -> Sequence[bytes | None]:
+        """The values; None is a tombstone."""
+        return self.items
+
+    @property
+    def keys(self) -> Sequence[bytes | None]:
+        """The keys."""
+        return self._keys or [None] * len(self)
+
+    @property
+    def headers(self) -> Sequence[Headers | None]:
+        """The headers of each; None where there are none, or they cannot be read."""
+        return self._headers or [None] * len(self)
+
+    @property
+    def timestamps(self) -> Sequence[int]:
+        """In milliseconds since 1970; -1 where a record has none."""
+        return self._timestamps or [-1] * len(self)
+
+    @property
+    def partitions(self) -> Sequence[int]:
+        """The partition of each."""
+        return [0] * len(self)
+
+    @property
+    def offsets(self) -> Sequence[int]:
+        """The offset of each in its partition."""
+        return range(len(self))
+
+    def sampled(self, step: int) -> list[int]:
+        """Give the timestamps of the first record and each `step`-th after it."""
+        return list(self.timestamps[::step])
+
+    def record(self, place: int) -> Record:
+        """Give one record whole."""
+        return Record(
+            self.topic,
+            self.partitions[place],
+            self.offsets[place],
+            self.timestamps[place],
+            self.keys[place],
+            self.values[place],
+            self.headers[place] or [],
+        )
+
+
+class Outcome(Batch["bytes | None"]):
+    """What becomes of the records of a poll; its items are the values to write, in order.
+
+    The other columns have an entry for each value. A column that is None is carried over from the
+    record that the value is made of. `topics` is needed where there is more than one to choose
+    from. `kinds` says what each value is, in words of the application for its observer.
+    """
+
+    def __init__(  # noqa: PLR0913 - columns
+        self,
+        records: Records,
+        values: Sequence[bytes | None],
+        places: Sequence[int] | None = None,
+        rejects: Sequence[Reject] = (),
+        *,
+        keys: Sequence[bytes | None] | None = None,
+        headers: Sequence[Headers | None] | None = None,
+        timestamps: Sequence[int] | None = None,
+        topics: Sequence[str] | None = None,
+        kinds: Sequence[Any] = (),
+    ) -> None:
+        super().__init__(records, values, places, rejects)
+        self.keys = keys
+        self.headers = headers
+        self.timestamps = timestamps
+        self.topics = topics
+        self.kinds = kinds
+
+    @property
+    def values(self) -> Sequence[bytes | None]:
+        """The values to write."""
+        return self.items
+
+    def check(self) -> None:
+        """Raise `BrokenContractError` unless each record leaves one outcome and columns fit."""
+        records, values = len(self.records), len(self.values)
+        places = [reject.place for reject in self.rejects]
+        if len(set(places)) != len(places):
+            raise BrokenContractError("a step rejected a record twice")
+        if any(not 0 <= place < records for place in places):
+            raise BrokenContractError("a step rejected a place that the batch does not have")
+        if values + len(places) != records:
+            raise BrokenContractError(
+                f"a step has lost or added records: {values} values and {len(places)} rejects of "
+                f"{records} records; each leaves one, a value or a reject"
+            )
+        for name in ("keys", "headers", "timestamps", "topics"):
+            column = getattr(self, name)
+            if column is not None and len(column) != values:
+                raise BrokenContractError(f"a step gave {len(column)} {name} for {values} values")
+        if self.kinds and len(self.kinds) != values:
+            raise BrokenContractError(f"a step gave {len(self.kinds)} kinds for {values} values")

@@ -1,0 +1,213 @@
+"""Two ends on Kafka for a Bytewax dataflow: from one topic to others, each record exactly once.
+
+The source and the sink of one `Ends` share one `Session` for each Bytewax worker, since a
+transaction holds both what was written and how far was read.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from bytewax.inputs import DynamicSource, StatelessSourcePartition
+from bytewax.outputs import DynamicSink, StatelessSinkPartition
+
+from domination.exactly_once.availability import Availability
+from domination.exactly_once.batch import Batch, BrokenContractError, Records
+from domination.exactly_once.dead_letter import Form
+from domination.exactly_once.defaults import LOG, Quiet, StopEvent, SystemClock
+from domination.exactly_once.identity import Identity, lock_directory
+from domination.exactly_once.options import DEFAULTS, Options, Topics
+from domination.exactly_once.preflight import KafkaPreflight
+from domination.exactly_once.reader import KafkaReader, Subscription
+from domination.exactly_once.reserved import RESERVED
+from domination.exactly_once.rule import Transaction
+from domination.exactly_once.session import Parts, Session
+from domination.exactly_once.transactional import TRANSACTION_SECONDS
+from domination.exactly_once.writer import KafkaWriter, Target
+from domination.kafka.client import Connection
+from domination.kafka.faults import Rights, SettingError
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Mapping
+
+    from domination.exactly_once.ports import Observer, Stop
+
+
+class Ends:
+    """A source and a sink that share a session for each worker of this process.
+
+    `properties` are librdkafka's, `bootstrap.servers` among them. Raises `SettingError` for those
+    that are not free. Nothing connects before the dataflow runs.
+
+    A failure never leaves the ends as an exception, which Bytewax would turn into a panic without
+    its message. It goes to `stop.fail`, and every source then ends as at the end of its input.
+    """
+
+    def __init__(  # noqa: PLR0913 - most by name, with a default
+        self,
+        properties: Mapping[str, Any],
+        topics: Topics,
+        group: str,
+        *,
+        options: Options = DEFAULTS,
+        observer: Callable[[int], Observer] | None = None,
+        stop: Stop | None = None,
+        log: logging.Logger = LOG,
+    ) -> None:
+        for name in properties:
+            if name in RESERVED:
+                raise SettingError(f"the property {name} is not free: {RESERVED[name]}")
+        self._connection = Connection(properties, log.getChild("librdkafka"))
+        self._topics = topics
+        self._group = group
+        self._options = options
+        self._observer = observer or _quiet
+        self._log = log
+        self._lock = threading.Lock()
+        self._identities: dict[int, Identity] = {}
+        self.stop = StopEvent() if stop is None else stop
+        self.sessions: dict[int, Session] = {}
+        """The sessions of this process, by worker."""
+        self.source = Source(self)
+        self.sink = Sink(self)
+
+    def session(self, worker_index: int) -> Session:
+        """Give the session of a worker of this process; each worker runs on a thread of its own."""
+        if worker_index not in self.sessions:
+            with self._lock:
+                self.sessions[worker_index] = self._make(worker_index)
+        return self.sessions[worker_index]
+
+    def close(self, worker_index: int) -> None:
+        """Close the session of a worker, if it came so far as to have one."""
+        if worker_index not in self.sessions:
+            return
+        try:
+            self.sessions[worker_index].close()
+        except Exception as error:  # noqa: BLE001 - Bytewax would hide its message
+            self.stop.fail(error)
+        finally:
+            self._identities[worker_index].release()
+
+    def _make(self, worker_index: int) -> Session:
+        options, topics = self._options, self._topics
+        prefix, log = f"{options.name}-", self._log.getChild(f"worker-{worker_index}")
+        identity = Identity(
+            prefix, self._group, options.instance, worker_index, lock_directory(prefix)
+        )
+        self._identities[worker_index] = identity
+        subscription = Subscription(
+            topics.read,
+            self._group,
+            identity.instance,
+            (*topics.write, topics.dead_letters),
+            Rights(f"READ on topic {topics.read}", f"READ on group {self._group}"),
+        )
+        ids = f"WRITE on every transactional id that begins with {prefix}{self._group}-"
+        target = Target(
+            identity.transactional_id,
+            topics.read,
+            topics.write,
+            topics.dead_letters,
+            Form(f"{options.name}."),
+            options.too_large,
+            Rights(group=f"READ on group {self._group}", transactional_ids=ids),
+        )
+        clock, servers = SystemClock(), self._connection.servers
+        return Session(
+            Parts(
+                Transaction(options.commit_interval, TRANSACTION_SECONDS),
+                lambda changes: KafkaReader(self._connection, subscription, changes, log),
+                KafkaWriter(self._connection, target),
+                KafkaPreflight(self._connection, topics.needed),
+                Availability(servers, options.availability_timeout, self.stop, clock, log),
+                self._observer(worker_index),
+                clock,
+                self.stop,
+                log,
+                options.commit_interval,
+                f"kafka {servers}, group {self._group}, instance {identity.instance}: "
+                f"{topics.read} to {', '.join(topics.write)}, "
+                f"dead letters to {topics.dead_letters}",
+            )
+        )
+
+
+class Source(DynamicSource[Records]):
+    """The records of the topic, one batch a poll.
+
+    Unit of parallelism: a Bytewax worker is one member of the consumer group. Guarantee: exactly
+    once with the sink of the same `Ends`. Void when a step between them drops a batch, splits it,
+    or moves it to another worker.
+    """
+
+    def __init__(self, ends: Ends) -> None:
+        self._ends = ends
+
+    def build(self, _step_id: str, worker_index: int, _worker_count: int) -> _SourcePartition:
+        """Make one worker's end; it connects with its first poll."""
+        return _SourcePartition(self._ends, worker_index)
+
+
+class Sink(DynamicSink["Batch[bytes | None]"]):
+    """What becomes of the records, in transactions: values to their topics, rejects laid aside.
+
+    Takes an `Outcome`, or a `Batch` of bytes whose values carry over all else from their records.
+    Unit of parallelism: a Bytewax worker is one transactional producer. Guarantee: a read_committed
+    reader sees the outcome of each input record once. Void for readers that read uncommitted.
+    """
+
+    def __init__(self, ends: Ends) -> None:
+        self._ends = ends
+
+    def build(self, _step_id: str, worker_index: int, _worker_count: int) -> _SinkPartition:
+        """Make one worker's end."""
+        return _SinkPartition(self._ends, worker_index)
+
+
+def _quiet(_worker_index: int) -> Observer:
+    return Quiet()
+
+
+class _SourcePartition(StatelessSourcePartition[Records]):
+    def __init__(self, ends: Ends, worker_index: int) -> None:
+        self._ends = ends
+        self._worker_index = worker_index
+
+    def next_batch(self) -> list[Records]:
+        batch = None
+        try:
+            batch = self._ends.session(self._worker_index).next_batch()
+        except Exception as error:  # noqa: BLE001 - Bytewax would hide its message
+            self._ends.stop.fail(error)
+        if batch is None:
+            self.close()
+            raise StopIteration
+        return batch
+
+    def close(self) -> None:
+        self._ends.close(self._worker_index)
+
+
+class _SinkPartition(StatelessSinkPartition["Batch[bytes | None]"]):
+    def __init__(self, ends: Ends, worker_index: int) -> None:
+        self._ends = ends
+        self._worker_index = worker_index
+
+    def write_batch(self, items: list[Batch[bytes | None]]) -> None:
+        try:
+            for batch in items:
+                self._ends.session(self._worker_index).write(_required(batch))
+        except Exception as error:  # noqa: BLE001 - Bytewax would hide its message
+            self._ends.stop.fail(error)
+            self._ends.close(self._worker_index)
+
+
+def _required(item: object) -> Batch[bytes | None]:
+    if isinstance(item, Batch):
+        return item
+    raise BrokenContractError(
+        f"a step gave the sink a {type(item).__name__}: give it the batch, or batch.outcome(values)"
+    )

@@ -1,0 +1,80 @@
+"""Steps for batches, in Bytewax's style: they work on the items of a batch and keep it whole.
+
+Each record stays an item or becomes a reject. A step has to be stateless and to act on nothing but
+the item, since what is aborted comes again.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Sequence  # noqa: TC003 - the decorator reads the annotations
+from typing import TypeVar
+
+import bytewax.operators as op
+from bytewax.dataflow import Stream, operator
+
+from domination.exactly_once.batch import Batch, Fault
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+@operator
+def map(  # noqa: A001 - as Bytewax names it
+    step_id: str,  # noqa: ARG001 - the decorator needs it
+    up: Stream[Batch[T]],
+    mapper: Callable[[T], U],
+) -> Stream[Batch[U]]:
+    """Make another item of each item."""
+    return op.map("batch", up, lambda batch: batch.map(lambda items: [mapper(i) for i in items]))
+
+
+@operator
+def map_all(
+    step_id: str,  # noqa: ARG001 - the decorator needs it
+    up: Stream[Batch[T]],
+    mapper: Callable[[Sequence[T]], Sequence[U]],
+) -> Stream[Batch[U]]:
+    """Make another item of each, all items of a batch at once; as many, in the same order."""
+    return op.map("batch", up, lambda batch: batch.map(mapper))
+
+
+@operator
+def filter(  # noqa: A001, PLR0913, PLR0917 - as Bytewax names it
+    step_id: str,
+    up: Stream[Batch[T]],
+    predicate: Callable[[T], bool],
+    reason: str,
+    message: str = "",
+    drop: bool = False,  # noqa: FBT001, FBT002 - an operator has no arguments by name alone
+) -> Stream[Batch[T]]:
+    """Keep the items of which the predicate is true.
+
+    The records of the others become dead letters with this reason; with `drop` they are only
+    counted.
+    """
+    fault = Fault(reason, message or f"refused by step {step_id}")
+    return op.map(
+        "batch",
+        up,
+        lambda batch: batch.reject(
+            [None if predicate(item) else fault for item in batch.items], drop=drop
+        ),
+    )
+
+
+@operator
+def filter_faults(
+    step_id: str,  # noqa: ARG001 - the decorator needs it
+    up: Stream[Batch[T | Fault]],
+) -> Stream[Batch[T]]:
+    """Keep the items that are no `Fault`; the records of the others become dead letters by it."""
+    return op.map("batch", up, _without_faults)
+
+
+def _without_faults(batch: Batch[T | Fault]) -> Batch[T]:
+    # Of a good batch only the types are looked at.
+    if Fault not in set(builtins.map(type, batch.items)):
+        return batch  # type: ignore[return-value]  # there is none
+    faults = [item if isinstance(item, Fault) else None for item in batch.items]
+    return batch.reject(faults)  # type: ignore[return-value]  # the others are kept

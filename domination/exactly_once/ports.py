@@ -1,0 +1,214 @@
+"""What a session works with: protocols, so that it runs on Kafka and on a model of it alike."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from domination.exactly_once.rule import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping, Sequence
+
+    from domination.exactly_once.batch import Outcome, Records, Reject
+    from domination.exactly_once.rule import Position
+    from domination.kafka.faults import FaultError
+
+
+class Change(Enum):
+    """How partitions come or go."""
+
+    ORDERLY = auto()
+    """What was read of them may still be committed."""
+    LOST = auto()
+    """Another member may have them already."""
+
+
+class CallError(Exception):
+    """A call to Kafka has failed; its text says which, and how."""
+
+    def __init__(  # noqa: PLR0913 - most by name
+        self,
+        message: str,
+        failure: Failure = Failure.UNKNOWN,
+        fault: FaultError | None = None,
+        *,
+        retriable: bool = False,
+        too_large: bool = False,
+        echo: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.failure = failure
+        self.fault = fault
+        """The end that it means for good; None where trying again may help."""
+        self.retriable = retriable
+        """Whether the same call may be made again, and goes on then."""
+        self.too_large = too_large
+        """Whether Kafka has refused a record as too large."""
+        self.echo = echo
+        """Whether it only says that a call before it has failed."""
+
+
+class EvictedError(Exception):
+    """The group takes this member for another one; the reader is of no more use."""
+
+
+class NotYetToldError(Exception):
+    """The group takes this member for a new one and has not told yet what it reads."""
+
+
+class Reader(Protocol):
+    """A member of a consumer group, on one topic."""
+
+    @property
+    def member(self) -> bool:
+        """Whether the group has told what this member reads, be it nothing."""
+
+    @property
+    def wanted(self) -> int:
+        """The most records of the next poll."""
+
+    def subscribe(self) -> None:
+        """Join the group."""
+
+    def poll(self, wait: float, most: int) -> tuple[Records | None, Mapping[int, Position]]:
+        """Take at most so many records, waiting up to `wait` seconds for the first.
+
+        Gives the records, and where each of their partitions is to be read on. Calls back where the
+        assignment changes. Raises `EvictedError` or a `FaultError`.
+        """
+
+    def rewind(self, timeout: float) -> Hashable:
+        """Read on from the committed offsets; give the membership under which they were read.
+
+        Raises `NotYetToldError`, `CallError`, or a `FaultError`.
+        """
+
+    def membership(self) -> tuple[Any, Hashable]:
+        """Give what a commit has to show, and a value that stays while this is the same member."""
+
+    def take_unled(self) -> Mapping[int, Position]:
+        """Give the positions to commit that no record leads to, each once."""
+
+    def behind(self) -> Mapping[int, int]:
+        """Count the records of each partition that are not read yet."""
+
+    def answers(self, timeout: float) -> bool:
+        """Tell whether the broker gives a sign of life."""
+
+    def leave(self, timeout: float) -> None:
+        """Leave the group and close."""
+
+    def close(self, timeout: float) -> None:
+        """Close without leaving the group."""
+
+
+class Writer(Protocol):
+    """A transactional producer under one id; it may be thrown away and made again.
+
+    Each method raises `CallError`, and none blocks much longer than its `timeout` in seconds.
+    """
+
+    @property
+    def unsent(self) -> int:
+        """How many records are not known to be at the broker yet."""
+
+    def renew(self, timeout: float) -> None:
+        """Make a new producer with the same id, and settle what its last life left open."""
+
+    def in_doubt(self) -> bool:
+        """Tell whether a request may reach Kafka after its transaction is over."""
+
+    def begin(self) -> None:
+        """Open a transaction."""
+
+    def write(self, outcome: Outcome) -> Sequence[Reject]:
+        """Send what becomes of a batch; give the rejects that its too large values became."""
+
+    def send_offsets(self, positions: Mapping[int, Position], member: Any, timeout: float) -> None:
+        """Put the read positions into the transaction."""
+
+    def commit(self, timeout: float) -> None:
+        """Commit the transaction."""
+
+    def abort(self, timeout: float) -> None:
+        """Abort the transaction."""
+
+    def shrink(self) -> None:
+        """Send smaller records from the next renewal on."""
+
+    def discard(self) -> None:
+        """Throw the producer away, and with it what it has not sent."""
+
+    def close(self, timeout: float) -> None:
+        """End; abort an open transaction if the broker answers."""
+
+
+class Preflight(Protocol):
+    """What has to be there before a worker starts."""
+
+    def require(self, timeout: float) -> None:
+        """Raise a `FaultError` where topics are missing or nobody answers."""
+
+    def named(self, fault: FaultError) -> FaultError:
+        """Name the topic or the right that an error does not tell, if the cluster tells it."""
+
+
+class Clock(Protocol):
+    """Time, as seconds on a clock that only goes forward."""
+
+    def now(self) -> float:
+        """Tell the time."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+class Stop(Protocol):
+    """Whether the owner wants the work to end."""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether to drain, commit, leave the group and end."""
+
+    def pause(self, seconds: float) -> None:
+        """Wait before a call is tried again, or until the end."""
+
+    def fail(self, error: Exception) -> None:
+        """Note why a worker ends, and let all end."""
+
+
+class Committed(NamedTuple):
+    """What one transaction held."""
+
+    records: int
+    """How many were read."""
+    kinds: Sequence[Sequence[Any]]
+    """Of each batch, `Outcome.kinds`, those of values that were too large left out."""
+    rejects: Mapping[str, int]
+    """Dead letters by reason."""
+    dropped: Mapping[str, int]
+    """Records that were only counted, by reason."""
+    timestamps: Sequence[int]
+    """When some of the records were made, in milliseconds since 1970."""
+    seconds: float
+    """From the begin of the transaction to its commit."""
+
+
+class Observer(Protocol):
+    """Hears what a session does, for metrics."""
+
+    def committed(self, committed: Committed) -> None:
+        """Hear that a transaction has committed."""
+
+    def ended(self, outcome: str) -> None:
+        """Hear that one with records has ended otherwise: `aborted`, or `unknown`."""
+
+    def behind(self, lag: Mapping[int, int]) -> None:
+        """Hear about once a second how many records of each partition are not read yet."""
+
+    def changed(self) -> None:
+        """Hear that the assignment changes."""
+
+    def closed(self) -> None:
+        """Hear that the session ends."""

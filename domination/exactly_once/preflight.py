@@ -1,0 +1,42 @@
+"""What has to be there before a worker starts, and what Kafka's errors do not tell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from domination.kafka.cluster import Cluster
+from domination.kafka.faults import MissingError, RefusedError, no_right
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from domination.kafka.client import Connection
+    from domination.kafka.faults import FaultError
+
+
+class KafkaPreflight:
+    """A `Preflight` that looks at the topics; `needed` has what is to be done with each."""
+
+    def __init__(self, connection: Connection, needed: Mapping[str, str]) -> None:
+        self._connection = connection
+        self._needed = needed
+        self._cluster: Cluster | None = None
+
+    def require(self, timeout: float) -> None:
+        """Raise a `FaultError` where topics are missing or nobody answers."""
+        # One client for all tries: with TLS a connection may take longer than a call.
+        self._cluster = self._cluster or Cluster(self._connection)
+        self._cluster.timeout = timeout
+        self._cluster.require(self._needed)
+        self._cluster = None
+
+    def named(self, fault: FaultError) -> FaultError:
+        """Name the topics or the rights that an error does not tell, if the cluster tells them."""
+        if isinstance(fault, MissingError) and not fault.topics:
+            missing = Cluster(self._connection).missing(self._needed)
+            return MissingError(missing, fault.doing) if missing else fault
+        if isinstance(fault, RefusedError) and not fault.named:
+            lacking = Cluster(self._connection).lacking(self._needed)
+            right = " and ".join(lacking) or f"use one of the topics {', '.join(self._needed)}"
+            return no_right(fault.doing, right)
+        return fault

@@ -1,0 +1,301 @@
+"""The consuming end of a session: polls one topic as a member of a consumer group."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+
+from domination.exactly_once.fetched import Fetched
+from domination.exactly_once.membership import Membership
+from domination.exactly_once.ports import CallError, EvictedError, NotYetToldError
+from domination.exactly_once.rule import Position
+from domination.exactly_once.starts import Starts
+from domination.kafka import faults
+from domination.kafka.deadline import within
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Hashable
+
+    from domination.exactly_once.batch import Records
+    from domination.exactly_once.ports import Change
+    from domination.kafka.client import Connection
+    from domination.kafka.faults import Rights
+
+BATCH_RECORDS: Final = 3000
+"""Most records of one poll: with fewer each costs more, with more the cache is missed."""
+_BATCH_BYTES: Final = 4_000_000
+"""A poll takes fewer where records are so large that they come to more than about so much."""
+_FEWEST: Final = 10
+_SAMPLED: Final = 50
+_SEEK_SECONDS: Final = 0.001
+CONFIG: Final = {
+    "auto.offset.reset": "error",
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "isolation.level": "read_committed",
+    # The default sleeps a second whenever the queue is full.
+    "fetch.queue.backoff.ms": 10,
+    # The answer to any other question waits behind a fetch: a broker that has nothing says so soon.
+    "fetch.wait.max.ms": 200,
+    # Enough to read ahead, little enough to keep the memory flat over any backlog.
+    "queued.min.messages": 20_000,
+    "queued.max.messages.kbytes": 16_384,
+    # An answer brings up to a megabyte of each partition, compressed: of all together no more.
+    "fetch.max.bytes": 4_000_000,
+    # Also the most that zstd may grow to: a batch of more, which Kafka takes since it looks at the
+    # compressed size, would be fetched again for ever. No record can be larger than this.
+    "receive.message.max.bytes": 2_147_483_647,
+}
+# What the broker decides where group.protocol is consumer.
+_CLASSIC: Final = {
+    "partition.assignment.strategy": "cooperative-sticky",
+    "session.timeout.ms": 10_000,
+    "heartbeat.interval.ms": 1_000,
+}
+
+
+class GoneError(faults.FaultError):
+    """The next record of a partition is not there any more."""
+
+
+class Subscription(NamedTuple):
+    """What a reader reads, and as whom."""
+
+    topic: str
+    group: str
+    instance: str
+    """The static member's name, the same after a restart."""
+    written: tuple[str, ...]
+    """The topics that the group's records end up in: a group without offsets must not have any."""
+    rights: Rights
+    """What it needs, to name what is refused."""
+
+
+class KafkaReader:
+    """Reads one topic as one member of the group. A `Reader` of `ports.py`.
+
+    `changes` is called before partitions come or go, on the thread that polls. What the group
+    grants is read from the next `rewind` on.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        subscription: Subscription,
+        changes: Callable[[Change], None],
+        log: logging.Logger,
+    ) -> None:
+        self._topic = subscription.topic
+        self._rights = subscription.rights
+        self._log = log
+        self._failures: list[Exception] = []
+        self._places: dict[int, int] = {}
+        """The offset of the next record of each partition to hand on."""
+        self._unled: dict[int, Position] = {}
+        """Positions to commit that no record leads to: first offsets, and ends behind markers."""
+        self.wanted = BATCH_RECORDS
+        """Most records of the next poll."""
+        # The consumer protocol refuses a static member's name until the session of its last life
+        # has timed out: a worker that is killed and started again would end with that each time.
+        static = connection.properties.get("group.protocol", "classic") == "classic"
+        fixed: dict[str, Any] = {
+            "group.id": subscription.group,
+            # The end of a partition tells of markers behind its last record.
+            "enable.partition.eof": True,
+            "error_cb": self._note,
+        }
+        if static:
+            fixed["group.instance.id"] = subscription.instance
+        defaults = CONFIG | _CLASSIC if static else CONFIG
+        self._consumer = connection.consumer(defaults, fixed)
+        strategy = connection.config(defaults).get("partition.assignment.strategy", "cooperative")
+        self._membership = Membership(
+            self._consumer,
+            self._topic,
+            changes,
+            log,
+            static=static,
+            cooperative="cooperative" in strategy,
+        )
+        self._starts = Starts(
+            connection, subscription.group, self._topic, subscription.written, log
+        )
+
+    @property
+    def member(self) -> bool:
+        """Whether the group has told what this member reads, be it nothing."""
+        return self._membership.member
+
+    def subscribe(self) -> None:
+        """Join the group."""
+        self._membership.join()
+
+    def poll(
+        self, wait: float, most: int = BATCH_RECORDS
+    ) -> tuple[Records | None, dict[int, Position]]:
+        """Take at most so many records, waiting up to `wait` seconds for the first.
+
+        Gives the records, and where each of their partitions is to be read on. Runs `changes` where
+        the group asks for it and raises what it raised; raises a `FaultError` or `EvictedError`.
+        """
+        messages = self._take(wait, most)
+        ends: list[Message] = []
+        if any(map(Message.error, messages)):
+            ends = [message for message in messages if self._is_end(message)]
+            messages = [message for message in messages if message.error() is None]
+        for failures in (self._membership.failures, self._failures):
+            if failures:
+                raise failures.pop(0)
+        self._fit(messages)
+        # A partition's records come in order, so its last one stays in the dictionary.
+        last: dict[Any, Any] = dict(zip(map(Message.partition, messages), messages, strict=True))
+        positions = {partition: _behind(message) for partition, message in last.items()}
+        self._places |= {partition: position.offset for partition, position in positions.items()}
+        for end in ends:
+            self._pass_markers(end.partition() or 0, end.offset() or 0)
+        return Fetched(self._topic, messages) if messages else None, positions
+
+    def _take(self, wait: float, most: int) -> list[Message]:
+        try:
+            first = self._consumer.poll(wait)
+            return [] if first is None else [first, *self._consumer.consume(most - 1, 0)]
+        except KafkaException as exception:
+            raise EvictedError(exception.args[0].str()) from exception
+
+    def _is_end(self, message: Message) -> bool:
+        """Tell the end of a partition from a record; raises what any other error means."""
+        error = message.error()
+        if error is None or error.code() == KafkaError._PARTITION_EOF:
+            return error is not None
+        self._refuse(error, message)
+        return False
+
+    def _fit(self, messages: list[Message]) -> None:
+        """Want so many records next as the size of these allows."""
+        sizes = list(map(len, messages[::_SAMPLED]))
+        if total := sum(sizes):
+            fitting = len(sizes) * _BATCH_BYTES // total
+            self.wanted = max(_FEWEST, min(fitting, BATCH_RECORDS))
+
+    def _pass_markers(self, partition: int, end: int) -> None:
+        """Note an end that lies behind the last record, where only markers are in between."""
+        if partition in self._membership.granted and end > self._places.get(partition, end):
+            self._places[partition] = end
+            self._unled[partition] = Position(end)
+
+    def take_unled(self) -> dict[int, Position]:
+        """Give the positions to commit that no record leads to, each once."""
+        unled, self._unled = self._unled, {}
+        return {
+            partition: position
+            for partition, position in unled.items()
+            if partition in self._membership.granted and position.offset == self._places[partition]
+        }
+
+    def rewind(self, timeout: float) -> Hashable:
+        """Read on from the committed offsets; from the first where there is none.
+
+        Gives the membership under which they were asked for. Raises `NotYetToldError`, `CallError`
+        or a `FaultError`.
+        """
+        # Before they are asked for: what is committed later may be another member's work.
+        _, membership = self.membership()
+        if not self._membership.told:
+            raise NotYetToldError
+        try:
+            self._go(timeout)
+        except KafkaException as exception:
+            error, doing = exception.args[0], "waiting for the committed offsets"
+            fault = faults.refusal(error, doing, self._rights)
+            raise CallError(f"{doing}: {error.str()}", fault=fault) from exception
+        return membership
+
+    def _go(self, timeout: float) -> None:
+        granted = self._membership.granted
+        places, new = self._starts.find(self._consumer, granted, timeout)
+        self._places = {place.partition: place.offset for place in places}
+        self._unled = {number: Position(self._places[number]) for number in new}
+        self._membership.read_from(places)
+        deadline = time.monotonic() + timeout
+        for place in places:
+            self._seek(place, deadline)
+
+    def _seek(self, place: TopicPartition, deadline: float) -> None:
+        """Read on from a place, also one just assigned.
+
+        Only a seek, not an assignment, compares the leader epoch of a place with the log.
+        """
+        while True:
+            try:
+                self._consumer.seek(place)
+            except KafkaException as exception:  # noqa: PERF203 - a few partitions
+                # It takes a moment until an assigned partition is fetched.
+                if exception.args[0].code() != KafkaError._STATE or time.monotonic() > deadline:
+                    raise
+                time.sleep(_SEEK_SECONDS)
+            else:
+                return
+
+    def membership(self) -> tuple[Any, Hashable]:
+        """Give the group's metadata, and a value that stays the same while we are this member."""
+        return self._membership.current()
+
+    def behind(self) -> dict[int, int]:
+        """Count the records of each partition that are not read yet, as of the last fetch."""
+        lag = {}
+        for partition in self._membership.granted & self._places.keys():
+            place = TopicPartition(self._topic, partition)
+            _, end = self._consumer.get_watermark_offsets(place, cached=True)
+            if end >= 0:
+                lag[partition] = max(0, end - self._places[partition])
+        return lag
+
+    def answers(self, timeout: float) -> bool:
+        """Ask the broker for a sign of life."""
+        try:
+            self._consumer.list_topics(self._topic, timeout=timeout)
+        except KafkaException:
+            return False
+        return True
+
+    def leave(self, timeout: float) -> None:
+        """Leave the group and close."""
+        self._membership.leave(timeout)
+        self.close(timeout)
+
+    def close(self, timeout: float) -> None:
+        """Close without leaving the group; one that takes longer is left to end with the process.
+
+        Without its broker, or evicted, librdkafka may never finish closing a consumer.
+        """
+        self._membership.forget()
+        with suppress(TimeoutError):
+            within(timeout, self._consumer.close)
+
+    def _note(self, error: KafkaError) -> None:
+        """Hear of an error of the client as a whole, on the thread that polls."""
+        if refused := faults.refusal(error, f"reading {self._topic}", self._rights):
+            self._failures.append(refused)
+
+    def _refuse(self, error: KafkaError, message: Message) -> None:
+        if error.code() == KafkaError._FATAL:
+            raise EvictedError(error.str())
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            place = f"{message.topic()} [{message.partition()}] at offset {message.offset()}"
+            raise GoneError(
+                f"the next record of {place} is gone (retention, a log that was cut back, or a "
+                "topic made again); choose where to go on with kafka-consumer-groups "
+                "--reset-offsets"
+            )
+        if fault := faults.fault(error, f"reading {self._topic}", self._rights):
+            raise fault
+        self._log.warning("reading %s: %s", self._topic, error.str())
+
+
+def _behind(message: Any) -> Position:
+    epoch = message.leader_epoch()
+    return Position(message.offset() + 1, -1 if epoch is None else epoch)

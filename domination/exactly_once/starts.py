@@ -1,0 +1,106 @@
+"""Where a member of a group begins to read: the committed offsets, or the first there are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from confluent_kafka import KafkaException, TopicPartition
+
+from domination.kafka.cluster import Cluster
+from domination.kafka.faults import FaultError
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Iterable, Sequence
+
+    from confluent_kafka import Consumer
+
+    from domination.kafka.client import Connection
+
+_FIRST_SECONDS: Final = 5.0
+
+
+class LostOffsetsError(FaultError):
+    """A group has no offsets although its output has records."""
+
+    def __init__(self, group: str, read: str, written: Sequence[str]) -> None:
+        super().__init__(
+            f"group {group} has no committed offsets, but {' or '.join(written)} already has "
+            f"records: its offsets expired or were deleted, {read} was made again, or the group is "
+            "new. Stop all workers and set where to begin: kafka-consumer-groups.sh "
+            "--reset-offsets --execute (--to-latest; or --to-earliest, which judges again all that "
+            f"is in {read})"
+        )
+
+
+class Starts:
+    """Finds the offsets to read on from, of one group on one topic."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        group: str,
+        read: str,
+        written: Sequence[str],
+        log: logging.Logger,
+    ) -> None:
+        self._connection = connection
+        self._group = group
+        self._read = read
+        self._written = written
+        self._log = log
+        self._started = False
+        """Whether it is known that the group has offsets, or may start without."""
+
+    def find(
+        self, consumer: Consumer, partitions: Iterable[int], timeout: float
+    ) -> tuple[list[TopicPartition], set[int]]:
+        """Find where to read on, as numbers, and the partitions that have no offset committed.
+
+        Never a logical offset (beginning, end): when librdkafka is told to go elsewhere while it
+        looks one up, it goes there and half a second later to what it had looked up. The broker
+        tells the committed offsets only once no transaction holds them back.
+
+        Raises `KafkaException` or a `FaultError`.
+        """
+        granted = [TopicPartition(self._read, number) for number in sorted(partitions)]
+        if not granted:
+            return [], set()
+        places = consumer.committed(granted, timeout=timeout)
+        for place in places:
+            if place.error:
+                raise KafkaException(place.error)
+        new = [place for place in places if place.offset < 0]
+        if new:
+            self._begin(consumer, new, timeout)
+        return places, {place.partition for place in new}
+
+    def _begin(self, consumer: Consumer, new: list[TopicPartition], timeout: float) -> None:
+        """Let places without an offset be the first that there are."""
+        # Over a connection of its own: on the consumer's the answer waits behind a fetch.
+        cluster = Cluster(self._connection, _FIRST_SECONDS)
+        fresh = self._require_first_start(consumer, cluster, timeout)
+        first = cluster.first_offsets(new)
+        if not fresh:
+            numbers = sorted(place.partition for place in new)
+            self._log.info("no offset committed for %s %s: read in full", self._read, numbers)
+        for place in new:
+            place.offset = first[place.partition]
+
+    def _require_first_start(self, consumer: Consumer, cluster: Cluster, timeout: float) -> bool:
+        """Tell whether nothing has ever been written.
+
+        Raises `LostOffsetsError` where the group has lost all its offsets, instead of judging all
+        again. A group commits first offsets before it writes its first record. So the topics are
+        asked before the group: what is written by then has offsets.
+        """
+        if self._started:
+            return False
+        fresh = not cluster.ever_written(self._written)
+        if not fresh:
+            count = cluster.partitions({self._read: "READ"})[self._read]
+            every = [TopicPartition(self._read, number) for number in range(count)]
+            if all(place.offset < 0 for place in consumer.committed(every, timeout=timeout)):
+                raise LostOffsetsError(self._group, self._read, self._written)
+        self._started = True
+        return fresh

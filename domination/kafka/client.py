@@ -1,0 +1,94 @@
+"""Clients of one cluster, made in one place, with one order of merging their properties."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
+
+from domination.kafka import faults
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+librdkafka: Final = logging.getLogger("domination.librdkafka")
+"""What the clients log."""
+
+CRITICAL: Final = 2
+"""The `log_level` of clients that only ask: what goes wrong is raised as well."""
+
+DEFAULTS: Final[Mapping[str, Any]] = {
+    "reconnect.backoff.max.ms": 1000,
+    # Added partitions are found within ten seconds instead of five minutes.
+    "topic.metadata.refresh.interval.ms": 10_000,
+    # Java's partitioner, so that a key has one partition whoever writes it.
+    "partitioner": "murmur2_random",
+}
+
+
+@dataclass(frozen=True)
+class Connection:
+    """How to reach a cluster: librdkafka's properties, `bootstrap.servers` among them."""
+
+    properties: Mapping[str, Any]
+    log: logging.Logger = field(default=librdkafka, compare=False)
+
+    @property
+    def servers(self) -> str:
+        """The brokers to begin with, `host:port[,host:port…]`."""
+        return str(self.properties.get("bootstrap.servers", ""))
+
+    def config(
+        self, defaults: Mapping[str, Any], fixed: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Merge a client's properties; the later wins.
+
+        Those of all clients, the client's own `defaults`, the connection's, and what is `fixed`
+        because the client would be another one without.
+        """
+        return {**DEFAULTS, **defaults, **self.properties, **(fixed or {})}
+
+    def consumer(
+        self, defaults: Mapping[str, Any], fixed: Mapping[str, Any] | None = None
+    ) -> Consumer:
+        """Make a consumer; raises `SettingError`."""
+        with self.making():
+            return Consumer(self.config(defaults, fixed), logger=self.log)
+
+    def producer(
+        self, defaults: Mapping[str, Any], fixed: Mapping[str, Any] | None = None
+    ) -> Producer:
+        """Make a producer; raises `SettingError`."""
+        with self.making():
+            return Producer(self.config(defaults, fixed), logger=self.log)
+
+    def admin(self, fixed: Mapping[str, Any]) -> AdminClient:
+        """Make an admin client; raises `SettingError`."""
+        with self.making():
+            return AdminClient(self.config({}, fixed), logger=self.log)
+
+    @contextmanager
+    def making(self) -> Iterator[None]:
+        """Raise `SettingError` for what a client within refuses to be made with."""
+        with faults.translated("reading the settings"):
+            yield
+
+    @contextmanager
+    def asking(self, doing: str, rights: faults.Rights = faults.NO_RIGHTS) -> Iterator[None]:
+        """Raise a `FaultError` for what Kafka answers within; no answer is one too."""
+        try:
+            yield
+        except KafkaException as exception:
+            error = exception.args[0]
+            raise (
+                faults.fault(error, doing, rights)
+                or faults.unavailable(
+                    error,
+                    self.servers,
+                    self.properties.get("sasl.oauthbearer.token.endpoint.url"),
+                )
+            ) from exception

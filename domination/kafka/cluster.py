@@ -1,0 +1,239 @@
+"""What a cluster has: topics, their limits and offsets, and what this user may do there."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import ConfigResource, NewTopic, OffsetSpec, ResourceType
+
+from domination.kafka.client import CRITICAL
+from domination.kafka.faults import (
+    MISSING,
+    NO_RIGHTS,
+    TOPIC_REFUSED,
+    FaultError,
+    MissingError,
+    Rights,
+    UnavailableError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from confluent_kafka.admin import AclOperation
+
+    from domination.kafka.client import Connection
+
+DEFAULT_SIZE_LIMIT: Final = 1_000_000
+"""Largest record in bytes where the broker does not tell its limit: librdkafka's own default."""
+
+LARGEST_SIZE_LIMIT: Final = 1_000_000_000
+"""The largest that librdkafka can be told."""
+
+# Kafka checks whole batches; this much of a topic's limit is left to a batch's header.
+_BATCH_HEADER: Final = 128
+_LOOK_SECONDS: Final = 0.05
+# What a cluster answers that has never had a group, and makes its own topic for them first.
+_COORDINATOR: Final = frozenset(
+    {
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    }
+)
+
+
+class Cluster:
+    """Asks a cluster, each answer within `timeout` seconds. Raises a `FaultError` for no answer."""
+
+    def __init__(self, connection: Connection, timeout: float = 5.0) -> None:
+        self._connection = connection
+        self.timeout = timeout
+        """How long an answer may take, in seconds."""
+        self._heard: deque[KafkaError] = deque(maxlen=1)
+        # Not a method of ours: a client that holds what holds it lives on, with its threads, until
+        # the collector comes by.
+        own = {"error_cb": partial(_hear, self._heard), "log_level": CRITICAL}
+        self._client = connection.admin(own)
+
+    def reach(self, topic: str) -> None:
+        """Raise unless a broker answers, whatever it says of the topic."""
+        with self._asking("asking for the brokers"):
+            self._client.list_topics(topic, timeout=self.timeout)
+
+    def partitions(self, operations: Mapping[str, str]) -> dict[str, int]:
+        """Count the partitions of each topic; a missing topic has none.
+
+        `operations` has what is to be done with each: where even this is refused, so is that.
+        """
+        return {topic: self._partitions(topic, each) for topic, each in operations.items()}
+
+    def require(self, operations: Mapping[str, str]) -> dict[str, int]:
+        """Count as `partitions` does; raises `MissingError` where a topic is missing."""
+        found = self.partitions(operations)
+        if missing := [topic for topic, count in found.items() if not count]:
+            raise MissingError(missing)
+        return found
+
+    def lacking(self, operations: Mapping[str, str]) -> list[str]:
+        """Give the rights that this user lacks, as `OPERATION on topic TOPIC`.
+
+        An error of a transaction names no topic. Empty too where nobody answers.
+        """
+        try:
+            return [
+                f"{operation} on topic {topic}"
+                for topic, operation in operations.items()
+                if operation not in self.topic_operations(topic)
+            ]
+        except FaultError:
+            return []
+
+    def missing(self, operations: Mapping[str, str]) -> list[str]:
+        """Give the topics that are missing; none too where nobody answers."""
+        try:
+            found = self.partitions(operations)
+        except FaultError:
+            return []
+        return [topic for topic, count in found.items() if not count]
+
+    def create(self, topic: str, partitions: int, replication: int) -> bool:
+        """Make a topic and wait until it can be seen; False where another was quicker."""
+        new = NewTopic(topic, partitions, replication)
+        future = self._client.create_topics([new], operation_timeout=self.timeout)[topic]
+        try:
+            with self._asking(f"making topic {topic}", Rights(f"CREATE on topic {topic}")):
+                future.result(timeout=self.timeout)
+        except FaultError as error:
+            cause = error.__cause__
+            if isinstance(cause, KafkaException) and (
+                cause.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS
+            ):
+                return False
+            raise
+        deadline = time.monotonic() + self.timeout
+        while not self._partitions(topic) and time.monotonic() < deadline:
+            time.sleep(_LOOK_SECONDS)
+        return True
+
+    def topic_operations(self, topic: str) -> set[str]:
+        """Ask what this user may do with a topic; who may not even ask may do nothing."""
+        futures = self._client.describe_topics(
+            TopicCollection([topic]),
+            include_authorized_operations=True,
+            request_timeout=self.timeout,
+        )
+        with self._asking(f"looking at topic {topic}"):
+            try:
+                return _names(futures[topic].result().authorized_operations)
+            except KafkaException as exception:
+                if exception.args[0].code() in TOPIC_REFUSED:
+                    return set()
+                raise
+
+    def group_operations(self, group: str) -> set[str]:
+        """Ask what this user may do with a consumer group."""
+        deadline = time.monotonic() + self.timeout
+        with self._asking(f"looking at group {group}", Rights(group=f"DESCRIBE on group {group}")):
+            while True:
+                futures = self._client.describe_consumer_groups(
+                    [group], include_authorized_operations=True, request_timeout=self.timeout
+                )
+                try:
+                    return _names(futures[group].result().authorized_operations)
+                except KafkaException as exception:
+                    code = exception.args[0].code()
+                    if code not in _COORDINATOR or time.monotonic() > deadline:
+                        raise
+                time.sleep(_LOOK_SECONDS)
+
+    def size_limits(self, topics: Iterable[str]) -> dict[str, int]:
+        """Read the largest record in bytes that each topic takes; empty where it is not told.
+
+        Raises `KafkaException` where nobody answers.
+        """
+        limits = self._configuration(topics, "max.message.bytes")
+        return {topic: int(limit) - _BATCH_HEADER for topic, limit in limits.items()}
+
+    def compacted(self, topic: str) -> bool:
+        """Tell whether a topic keeps only the last record of a key; False where it is not told.
+
+        Raises `KafkaException` where nobody answers.
+        """
+        return "compact" in self._configuration([topic], "cleanup.policy").get(topic, "")
+
+    def first_offsets(self, partitions: Iterable[TopicPartition]) -> dict[int, int]:
+        """Ask for the first offset that each partition of a topic still has.
+
+        Raises `KafkaException`.
+        """
+        return self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]  # theirs
+
+    def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[int, int]:
+        """Ask for the offset that the next record of each partition of a topic will have.
+
+        Raises `KafkaException`.
+        """
+        return self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # theirs
+
+    def ever_written(self, topics: Iterable[str]) -> bool:
+        """Tell whether any of these topics has ever had a record, be it an aborted one."""
+        counts = self.partitions(dict.fromkeys(topics, "WRITE"))
+        return any(
+            any(self.end_offsets(TopicPartition(topic, n) for n in range(count)).values())
+            for topic, count in counts.items()
+        )
+
+    def _partitions(self, topic: str, operation: str = "DESCRIBE") -> int:
+        with self._asking("asking for the topics"):
+            metadata = self._client.list_topics(topic, timeout=self.timeout).topics[topic]
+        if metadata.error is None:
+            return len(metadata.partitions)
+        if metadata.error.code() in MISSING:
+            return 0
+        right = Rights(f"{operation} on topic {topic}")
+        with self._connection.asking(f"looking at topic {topic}", right):
+            raise KafkaException(metadata.error)
+
+    def _configuration(self, topics: Iterable[str], name: str) -> dict[str, str]:
+        # Asking needs the right to describe the topics' configurations.
+        resources = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
+        asked = self._client.describe_configs(resources, request_timeout=self.timeout)
+        try:
+            return {resource.name: each.result()[name].value for resource, each in asked.items()}
+        except KafkaException as exception:
+            if exception.args[0].code() < 0:
+                raise  # An error of the client's own.
+            return {}
+
+    def _offsets(self, partitions: Iterable[TopicPartition], which: OffsetSpec) -> dict[int, int]:
+        wanted = {TopicPartition(each.topic, each.partition): which for each in partitions}
+        asked = self._client.list_offsets(wanted, request_timeout=self.timeout)
+        return {each.partition: future.result().offset for each, future in asked.items()}
+
+    @contextmanager
+    def _asking(self, doing: str, rights: Rights = NO_RIGHTS) -> Iterator[None]:
+        try:
+            with self._connection.asking(doing, rights):
+                yield
+        except UnavailableError as error:
+            self._client.poll(0)  # Only now does the client say why it has no connection.
+            if self._heard:
+                with self._connection.asking(doing):
+                    raise KafkaException(self._heard[0]) from error
+            raise
+
+
+def _hear(heard: deque[KafkaError], error: KafkaError) -> None:
+    # All brokers down: it has said why with the error before.
+    if error.code() != KafkaError._ALL_BROKERS_DOWN:
+        heard.append(error)
+
+
+def _names(operations: Iterable[AclOperation] | None) -> set[str]:
+    return {each.name for each in operations or ()}

@@ -1,0 +1,188 @@
+"""What a `KafkaError` means: a table, and an exception for each end it may mean for good.
+
+Nothing here asks the network. The text of an exception says what happened, in one line; what to do
+about it is told by whoever knows the program's settings.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from enum import Enum
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from confluent_kafka import KafkaError, KafkaException
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+class FaultError(Exception):
+    """An end of what was done, for a reason that is known."""
+
+
+class UnavailableError(FaultError):
+    """Nobody answers in time."""
+
+
+class NoBrokerError(UnavailableError):
+    """No broker answers."""
+
+
+class FencedError(FaultError):
+    """Another producer has this one's transactional id."""
+
+
+class MissingError(FaultError):
+    """A topic is not there."""
+
+    def __init__(self, topics: Sequence[str], doing: str = "", detail: str = "") -> None:
+        named = " and ".join(f"no topic {topic}" for topic in topics) or detail
+        super().__init__(f"a topic is missing while {doing} ({named})" if doing else named)
+        self.topics = topics
+        """Those that are missing; empty where Kafka does not tell."""
+        self.doing = doing
+
+
+class UnwritableError(FaultError):
+    """A topic refuses for good what is written to it."""
+
+
+class SettingError(FaultError):
+    """A property of a client, or a setting of the cluster, does not fit."""
+
+
+class Lack(Enum):
+    """What a refused client lacks."""
+
+    CERTIFICATE = "certificate"
+    CREDENTIALS = "credentials"
+    RIGHT = "right"
+
+
+class RefusedError(FaultError):
+    """The broker, or the client itself, refuses: a certificate, a password, or a right."""
+
+    def __init__(self, doing: str, why: str, lack: Lack, *, named: bool = True) -> None:
+        super().__init__(f"refused while {doing}: {why}")
+        self.doing = doing
+        self.lack = lack
+        self.named = named
+        """Whether the text names the right that is missing."""
+
+
+class Rights(NamedTuple):
+    """What a call needs, as `OPERATION on RESOURCE`, to name what is refused."""
+
+    topic: str | None = None
+    group: str | None = None
+    transactional_ids: str | None = None
+
+
+NO_RIGHTS: Final = Rights()
+
+PRODUCER_FENCED: Final = frozenset(
+    {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
+)
+MISSING: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC})
+TOPIC_REFUSED: Final = frozenset(
+    {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED}
+)
+"""Kafka says the second where a user may write to no topic at all, or make none."""
+
+_UNWRITABLE: Final = frozenset(
+    {
+        KafkaError.INVALID_RECORD,
+        KafkaError.INVALID_TIMESTAMP,
+        KafkaError.UNSUPPORTED_FOR_MESSAGE_FORMAT,
+    }
+)
+_WRONG: Final = frozenset(
+    {
+        KafkaError._INVALID_ARG,
+        KafkaError._UNSUPPORTED_FEATURE,
+        KafkaError.INVALID_TRANSACTION_TIMEOUT,
+        KafkaError.INVALID_SESSION_TIMEOUT,
+        KafkaError.INCONSISTENT_GROUP_PROTOCOL,
+        KafkaError.TOPIC_EXCEPTION,
+        KafkaError.POLICY_VIOLATION,
+        KafkaError.INVALID_REPLICATION_FACTOR,
+        KafkaError.INVALID_PARTITIONS,
+    }
+)
+# The client tells a handshake that failed as one or as the other.
+_TLS: Final = frozenset({KafkaError._SSL, KafkaError._TRANSPORT})
+_WHO: Final = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED})
+_ABORT_TOO: Final = ": current transaction must be aborted"
+# What SASL says of a connection that broke on the way, as when a broker ends.
+_BROKEN: Final = "Local:"
+_TOKENLESS: Final = "Failed to acquire SASL OAUTHBEARER token"
+# How a token endpoint refuses a client (RFC 6749, 5.2). Anything else may pass, as a broker that is
+# away does.
+_NO_TOKEN: Final = (
+    *("invalid_request", "invalid_client", "invalid_grant", "invalid_scope"),
+    *("unauthorized_client", "unsupported_grant_type", "access_denied"),
+)
+
+
+def fault(error: KafkaError, doing: str, rights: Rights = NO_RIGHTS) -> FaultError | None:
+    """Give the end that an error means for good; None where trying again may help."""
+    code, text = error.code(), error.str()
+    if code in PRODUCER_FENCED:
+        return FencedError(f"fenced while {doing}: another has this producer's transactional id")
+    if code in MISSING:
+        return MissingError((), doing, text)
+    if code in _UNWRITABLE:
+        return UnwritableError(
+            f"a topic refuses what is written to it, while {doing}: "
+            f"{text.removesuffix(_ABORT_TOO)}; if its cleanup.policy is compact it takes no "
+            "record without a key, and its message.timestamp.* bound a record's time"
+        )
+    if code in _WRONG:
+        return SettingError(f"while {doing}: {text}")
+    return refusal(error, doing, rights)
+
+
+def refusal(error: KafkaError, doing: str, rights: Rights = NO_RIGHTS) -> RefusedError | None:
+    """Give the refusal that an error means, or None."""
+    code, text = error.code(), error.str()
+    if code in _TLS and "certificate" in text:
+        return RefusedError(doing, f"a certificate is not trusted ({text})", Lack.CERTIFICATE)
+    if code in _WHO and _BROKEN not in text and not _waits_for_token(text):
+        return RefusedError(doing, f"wrong user or password ({text})", Lack.CREDENTIALS)
+    if code in TOPIC_REFUSED:
+        return no_right(doing, rights.topic)
+    if code == KafkaError.GROUP_AUTHORIZATION_FAILED:
+        return no_right(doing, rights.group)
+    if code == KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+        return no_right(doing, rights.transactional_ids)
+    return None
+
+
+def no_right(doing: str, right: str | None) -> RefusedError:
+    """Say which ACL is missing."""
+    why = f"no right to {right or 'do that'}"
+    return RefusedError(doing, why, Lack.RIGHT, named=right is not None)
+
+
+def unavailable(error: KafkaError, servers: str, endpoint: str | None = None) -> UnavailableError:
+    """Say that no broker of `servers` answers, or not the token endpoint."""
+    text = error.str()
+    if _TOKENLESS in text:
+        why = text.removeprefix(_TOKENLESS)[2:]
+        return UnavailableError(f"no token from {endpoint or 'the token endpoint'} ({why})")
+    return NoBrokerError(f"no broker at {servers} ({text})")
+
+
+def _waits_for_token(text: str) -> bool:
+    return _TOKENLESS in text and not any(refused in text for refused in _NO_TOKEN)
+
+
+@contextmanager
+def translated(doing: str, rights: Rights = NO_RIGHTS) -> Iterator[None]:
+    """Raise the `FaultError` that a `KafkaException` within means; any other passes."""
+    try:
+        yield
+    except KafkaException as exception:
+        if found := fault(exception.args[0], doing, rights):
+            raise found from exception
+        raise
