@@ -1,4 +1,4 @@
-"""How long a worker goes on trying without success (rule 7)."""
+"""How long a worker goes on trying without progress (rule 7)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import gc
 import logging
 from typing import TYPE_CHECKING, Final
 
-from domination.kafka.faults import NoBrokerError
+from domination.kafka.faults import UnavailableError
 
 if TYPE_CHECKING:
     from domination.exactly_once.ports import Clock, Stop
@@ -15,6 +15,15 @@ _RETRY_SECONDS: Final = 0.1
 _SILENCE_SECONDS: Final = 5.0
 _SHORTEST_SECONDS: Final = 0.5
 _LONGEST_SECONDS: Final = 8.0
+
+
+class GaveUpError(UnavailableError):
+    """There was no progress for the longest time that a worker may wait."""
+
+    def __init__(self, message: str, last: UnavailableError | None) -> None:
+        super().__init__(message)
+        self.last = last
+        """What was wrong at the end, where it was that nobody answered."""
 
 
 class Availability:
@@ -33,6 +42,7 @@ class Availability:
         self._log = log
         self._seen = clock.now()
         self._trouble_since: float | None = None
+        self._trouble: str | UnavailableError = ""
         self.call_seconds = _SHORTEST_SECONDS
         """How long the next call may wait for its answer.
 
@@ -56,7 +66,7 @@ class Availability:
         self._seen = self._clock.now()
 
     def recovered(self) -> None:
-        """Note that all is well."""
+        """Note progress: a commit, or a sign of life while there is nothing to do."""
         self.seen()
         if self._trouble_since is not None:
             self._log.info("going on after %.1f s", self._seen - self._trouble_since)
@@ -65,15 +75,29 @@ class Availability:
             # Exceptions hold frames, and frames the clients whose calls have failed.
             gc.collect()
 
-    def failed(self, what: str) -> None:
-        """Wait a little before the next try; raises `NoBrokerError` once the limit is over."""
+    def answered(self, *, at_end: bool) -> None:
+        """Note a sign of life: no progress while what failed is still to be done; raises as below.
+
+        `at_end` tells that there is nothing to do.
+        """
+        if at_end or not self.troubled:
+            self.recovered()
+        else:
+            self.failed(self._trouble)
+
+    def failed(self, what: str | UnavailableError) -> None:
+        """Wait a little before the next try; raises `GaveUpError` once the limit is over."""
         now = self._clock.now()
+        self._trouble = what
         level = logging.WARNING if self._trouble_since is None else logging.DEBUG
         self._trouble_since = now if self._trouble_since is None else self._trouble_since
         if now - self._trouble_since > self._limit:
-            raise NoBrokerError(
-                f"no broker at {self._servers} to work with for {self._limit:g} s ({what})"
-            )
+            raise self._gave_up(what)
         self._log.log(level, "%s; trying again for %g s", what, self._limit)
         self.call_seconds = min(self.call_seconds * 2, _LONGEST_SECONDS)
         self._stop.pause(_RETRY_SECONDS)
+
+    def _gave_up(self, what: str | UnavailableError) -> GaveUpError:
+        last = what if isinstance(what, UnavailableError) else None
+        why = last or f"no broker at {self._servers} to work with ({what})"
+        return GaveUpError(f"gave up after {self._limit:g} s: {why}", last)

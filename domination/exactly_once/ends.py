@@ -18,14 +18,17 @@ from domination.exactly_once.dead_letter import Form
 from domination.exactly_once.defaults import LOG, Quiet, StopEvent, SystemClock
 from domination.exactly_once.identity import Identity, lock_directory
 from domination.exactly_once.options import DEFAULTS, Options, Topics
+from domination.exactly_once.parts import Parts
 from domination.exactly_once.preflight import KafkaPreflight
-from domination.exactly_once.reader import KafkaReader, Subscription
+from domination.exactly_once.reader import Subscription
+from domination.exactly_once.readers import KafkaReaders
 from domination.exactly_once.reserved import RESERVED
 from domination.exactly_once.rule import Transaction
-from domination.exactly_once.session import Parts, Session
+from domination.exactly_once.session import Session
 from domination.exactly_once.transactional import TRANSACTION_SECONDS
 from domination.exactly_once.writer import KafkaWriter, Target
 from domination.kafka.client import Connection
+from domination.kafka.end_offsets import EndOffsets
 from domination.kafka.faults import Rights, SettingError
 
 if TYPE_CHECKING:
@@ -119,8 +122,10 @@ class Ends:
         return Session(
             Parts(
                 Transaction(options.commit_interval, TRANSACTION_SECONDS),
-                lambda changes: KafkaReader(self._connection, subscription, changes, log),
+                topics.read,
+                KafkaReaders(self._connection, subscription, log),
                 KafkaWriter(self._connection, target),
+                EndOffsets(self._connection, topics.read),
                 KafkaPreflight(self._connection, topics.needed),
                 Availability(servers, options.availability_timeout, self.stop, clock, log),
                 self._observer(worker_index),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from domination.exactly_once.rule import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
     from domination.exactly_once.batch import Outcome, Records, Reject
     from domination.exactly_once.rule import Position
@@ -57,6 +57,17 @@ class NotYetToldError(Exception):
     """The group takes this member for a new one and has not told yet what it reads."""
 
 
+class Place(NamedTuple):
+    """Where a worker is in a partition, in offsets."""
+
+    committed: int
+    """The next to commit: the group's own."""
+    read: int
+    """The next to read."""
+    end: int
+    """The end of the partition as of the last fetch."""
+
+
 class Reader(Protocol):
     """A member of a consumer group, on one topic."""
 
@@ -78,9 +89,14 @@ class Reader(Protocol):
         assignment changes. Raises `EvictedError` or a `FaultError`.
         """
 
-    def rewind(self, timeout: float) -> Hashable:
+    @property
+    def at_end(self) -> bool:
+        """Whether all that can be read has been."""
+
+    def rewind(self, timeout: float, *, again: bool = False) -> Hashable:
         """Read on from the committed offsets; give the membership under which they were read.
 
+        With `again` `take_unled` gives all of them, to be committed once more.
         Raises `NotYetToldError`, `CallError`, or a `FaultError`.
         """
 
@@ -90,17 +106,46 @@ class Reader(Protocol):
     def take_unled(self) -> Mapping[int, Position]:
         """Give the positions to commit that no record leads to, each once."""
 
-    def behind(self) -> Mapping[int, int]:
-        """Count the records of each partition that are not read yet."""
+    def committed(self, positions: Mapping[int, Position]) -> None:
+        """Note offsets that are the group's now."""
 
-    def answers(self, timeout: float) -> bool:
-        """Tell whether the broker gives a sign of life."""
+    def places(self) -> Mapping[int, Place]:
+        """Give where it is in each partition that it reads."""
+
+    def is_heard(self, timeout: float) -> bool:
+        """Ask the group's coordinator for a sign of life."""
 
     def leave(self, timeout: float) -> None:
         """Leave the group and close."""
 
     def close(self, timeout: float) -> None:
         """Close without leaving the group."""
+
+
+class Readers(Protocol):
+    """Makes members of the group, one after the other, and knows how their connections fare."""
+
+    def make(self, changes: Callable[[Change], None]) -> Reader:
+        """Make a member, which calls back before its assignment changes."""
+
+    def broken(self) -> bool:
+        """Tell whether a connection has fallen silent since the last time."""
+
+    def outdated(self) -> str | None:
+        """Say how the next member would read otherwise than this one; None if it would not."""
+
+
+class EndOffsets(Protocol):
+    """Who asks for the ends of partitions, and does not wait for the answers."""
+
+    def ask(self, partitions: Iterable[int]) -> None:
+        """Ask, unless an answer is still to come."""
+
+    def answers(self) -> Mapping[int, int]:
+        """Give what has been answered: how far each partition can be read."""
+
+    def reach(self, timeout: float) -> bool:
+        """Ask for a sign of life, and wait for it."""
 
 
 class Writer(Protocol):
@@ -112,6 +157,10 @@ class Writer(Protocol):
     @property
     def unsent(self) -> int:
         """How many records are not known to be at the broker yet."""
+
+    @property
+    def throttled(self) -> float:
+        """The longest that a broker has throttled the transaction, in seconds."""
 
     def renew(self, timeout: float) -> None:
         """Make a new producer with the same id, and settle what its last life left open."""

@@ -6,11 +6,11 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from domination.exactly_once.fetched import Fetched
 from domination.exactly_once.membership import Membership
-from domination.exactly_once.ports import CallError, EvictedError, NotYetToldError
+from domination.exactly_once.ports import CallError, EvictedError, NotYetToldError, Place
 from domination.exactly_once.rule import Position
 from domination.exactly_once.starts import Starts
 from domination.kafka import faults
@@ -18,9 +18,10 @@ from domination.kafka.deadline import within
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Mapping
 
     from domination.exactly_once.batch import Records
+    from domination.exactly_once.link import Link
     from domination.exactly_once.ports import Change
     from domination.kafka.client import Connection
     from domination.kafka.faults import Rights
@@ -32,6 +33,8 @@ _BATCH_BYTES: Final = 4_000_000
 _FEWEST: Final = 10
 _SAMPLED: Final = 50
 _SEEK_SECONDS: Final = 0.001
+_NO_PARTITION: Final = 2**31 - 1
+"""Nobody has it: no transaction holds its offset back."""
 CONFIG: Final = {
     "auto.offset.reset": "error",
     "enable.auto.commit": False,
@@ -44,6 +47,9 @@ CONFIG: Final = {
     # Enough to read ahead, little enough to keep the memory flat over any backlog.
     "queued.min.messages": 20_000,
     "queued.max.messages.kbytes": 16_384,
+    # A connection that has died without a word is noticed after so long. `link.py` gives a slow one
+    # more, and smaller answers.
+    "socket.timeout.ms": 10_000,
     # An answer brings up to a megabyte of each partition, compressed: of all together no more.
     "fetch.max.bytes": 4_000_000,
     # Also the most that zstd may grow to: a batch of more, which Kafka takes since it looks at the
@@ -87,6 +93,7 @@ class KafkaReader:
         connection: Connection,
         subscription: Subscription,
         changes: Callable[[Change], None],
+        link: Link,
         log: logging.Logger,
     ) -> None:
         self._topic = subscription.topic
@@ -95,6 +102,10 @@ class KafkaReader:
         self._failures: list[Exception] = []
         self._places: dict[int, int] = {}
         """The offset of the next record of each partition to hand on."""
+        self._committed: dict[int, int] = {}
+        """The group's offset of each partition."""
+        self._ended: set[int] = set()
+        """The partitions that have been read to their end since the last `rewind`."""
         self._unled: dict[int, Position] = {}
         """Positions to commit that no record leads to: first offsets, and ends behind markers."""
         self.wanted = BATCH_RECORDS
@@ -111,7 +122,8 @@ class KafkaReader:
         if static:
             fixed["group.instance.id"] = subscription.instance
         defaults = CONFIG | _CLASSIC if static else CONFIG
-        self._consumer = connection.consumer(defaults, fixed)
+        with connection.making():
+            self._consumer = Consumer(link.config(connection.config(defaults, fixed)), logger=link)
         strategy = connection.config(defaults).get("partition.assignment.strategy", "cooperative")
         self._membership = Membership(
             self._consumer,
@@ -155,6 +167,7 @@ class KafkaReader:
         last: dict[Any, Any] = dict(zip(map(Message.partition, messages), messages, strict=True))
         positions = {partition: _behind(message) for partition, message in last.items()}
         self._places |= {partition: position.offset for partition, position in positions.items()}
+        self._ended = (self._ended - last.keys()) | {end.partition() or 0 for end in ends}
         for end in ends:
             self._pass_markers(end.partition() or 0, end.offset() or 0)
         return Fetched(self._topic, messages) if messages else None, positions
@@ -196,29 +209,38 @@ class KafkaReader:
             if partition in self._membership.granted and position.offset == self._places[partition]
         }
 
-    def rewind(self, timeout: float) -> Hashable:
+    @property
+    def at_end(self) -> bool:
+        """Whether all that can be read has been; without partitions there is nothing to read."""
+        return self._membership.granted <= self._ended
+
+    def rewind(self, timeout: float, *, again: bool = False) -> Hashable:
         """Read on from the committed offsets; from the first where there is none.
 
-        Gives the membership under which they were asked for. Raises `NotYetToldError`, `CallError`
-        or a `FaultError`.
+        With `again` `take_unled` gives all of them, to be committed once more. Gives the membership
+        under which they were asked for. Raises `NotYetToldError`, `CallError` or a `FaultError`.
         """
         # Before they are asked for: what is committed later may be another member's work.
         _, membership = self.membership()
         if not self._membership.told:
             raise NotYetToldError
         try:
-            self._go(timeout)
+            self._go(timeout, again=again)
         except KafkaException as exception:
             error, doing = exception.args[0], "waiting for the committed offsets"
             fault = faults.refusal(error, doing, self._rights)
             raise CallError(f"{doing}: {error.str()}", fault=fault) from exception
         return membership
 
-    def _go(self, timeout: float) -> None:
+    def _go(self, timeout: float, *, again: bool) -> None:
         granted = self._membership.granted
         places, new = self._starts.find(self._consumer, granted, timeout)
         self._places = {place.partition: place.offset for place in places}
-        self._unled = {number: Position(self._places[number]) for number in new}
+        self._committed = dict(self._places)
+        self._ended = set()
+        self._unled = {
+            place.partition: _at(place) for place in places if again or place.partition in new
+        }
         self._membership.read_from(places)
         deadline = time.monotonic() + timeout
         for place in places:
@@ -244,20 +266,24 @@ class KafkaReader:
         """Give the group's metadata, and a value that stays the same while we are this member."""
         return self._membership.current()
 
-    def behind(self) -> dict[int, int]:
-        """Count the records of each partition that are not read yet, as of the last fetch."""
-        lag = {}
-        for partition in self._membership.granted & self._places.keys():
-            place = TopicPartition(self._topic, partition)
-            _, end = self._consumer.get_watermark_offsets(place, cached=True)
-            if end >= 0:
-                lag[partition] = max(0, end - self._places[partition])
-        return lag
+    def committed(self, positions: Mapping[int, Position]) -> None:
+        """Note offsets that are the group's now."""
+        self._committed |= {partition: each.offset for partition, each in positions.items()}
 
-    def answers(self, timeout: float) -> bool:
-        """Ask the broker for a sign of life."""
+    def places(self) -> dict[int, Place]:
+        """Give where it is in each partition, of those granted whose place is known."""
+        places = {}
+        for number in self._membership.granted & self._committed.keys():
+            partition = TopicPartition(self._topic, number)
+            _, end = self._consumer.get_watermark_offsets(partition, cached=True)
+            committed = self._committed[number]
+            places[number] = Place(committed, self._places.get(number, committed), end)
+        return places
+
+    def is_heard(self, timeout: float) -> bool:
+        """Ask the group's coordinator for a sign of life."""
         try:
-            self._consumer.list_topics(self._topic, timeout=timeout)
+            self._consumer.committed([TopicPartition(self._topic, _NO_PARTITION)], timeout=timeout)
         except KafkaException:
             return False
         return True
@@ -294,6 +320,11 @@ class KafkaReader:
         if fault := faults.fault(error, f"reading {self._topic}", self._rights):
             raise fault
         self._log.warning("reading %s: %s", self._topic, error.str())
+
+
+def _at(place: TopicPartition) -> Position:
+    epoch: int | None = place.leader_epoch
+    return Position(place.offset, -1 if epoch is None else epoch)
 
 
 def _behind(message: Any) -> Position:

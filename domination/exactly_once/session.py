@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from domination.exactly_once.batch import BrokenContractError, Outcome
 from domination.exactly_once.portion import Portion
 from domination.exactly_once.ports import CallError, Change, EvictedError, NotYetToldError
-from domination.exactly_once.rule import Failure, Step, Transaction
+from domination.exactly_once.presence import LAST_CALL_SECONDS, Presence
+from domination.exactly_once.progress import Progress
+from domination.exactly_once.rule import Failure, Step
 from domination.exactly_once.tally import Tally
-from domination.kafka.faults import RefusedError, UnavailableError
+from domination.kafka.faults import RefusedError
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Callable, Mapping
 
-    from domination.exactly_once.availability import Availability
     from domination.exactly_once.batch import Batch, Records
-    from domination.exactly_once.ports import Clock, Observer, Preflight, Reader, Stop, Writer
+    from domination.exactly_once.parts import Parts
+    from domination.exactly_once.ports import Reader
     from domination.exactly_once.rule import Position
 
 _IDLE_SECONDS: Final = 0.1
@@ -29,38 +30,19 @@ OFFSETS_SECONDS: Final = (5.0, 8.0)
 _PROBE_SECONDS: Final = 2.0
 _CALL_SECONDS: Final = 9.0
 """Less than the producer's own limit for a request (rule 7)."""
-LAST_CALL_SECONDS: Final = 1.0
-"""The same for a worker that has been asked to end."""
 ABORT_SECONDS: Final = 0.5
-LEAVE_SECONDS: Final = 2.0
-"""A heartbeat's interval and some: a member that is still joining has to wait for the others."""
 STUCK_SECONDS: Final = 30.0
 _LAG_SECONDS: Final = 1.0
+_CALM_SECONDS: Final = 1.0
+"""Without a record for so long there is no work: after a rewind the first takes a moment."""
+_AWAY_CALL_SECONDS: Final = 2.0
+"""Of a worker that has left the group: it is to end soon when it is asked to."""
 _GAP_SECONDS: Final = 0.004
 """Between two transactions, while Kafka writes the marks of the first.
 
 A partition that is added sooner is put off, for 20 ms that librdkafka has no setting for; so the
 gap makes the slowest hundredth of records faster.
 """
-
-
-class Parts(NamedTuple):
-    """What a session works with."""
-
-    rule: Transaction
-    make_reader: Callable[[Callable[[Change], None]], Reader]
-    """Makes a member of the group, which calls back before its assignment changes."""
-    writer: Writer
-    preflight: Preflight
-    availability: Availability
-    observer: Observer
-    clock: Clock
-    stop: Stop
-    log: logging.Logger
-    commit_interval: float
-    """Longest time between two commits, in seconds."""
-    joining: str
-    """What the log says when the worker joins the group."""
 
 
 class Origin(NamedTuple):
@@ -81,6 +63,8 @@ class Session:
         self._rule = parts.rule
         self._writer = parts.writer
         self._preflight = parts.preflight
+        self._readers = parts.readers
+        self._ends = parts.ends
         self._availability = parts.availability
         self._observer = parts.observer
         self._clock = parts.clock
@@ -88,15 +72,14 @@ class Session:
         self._log = parts.log
         self._commit_interval = parts.commit_interval
         self._joining = parts.joining
-        self._make_reader = parts.make_reader
-        self._reader = parts.make_reader(self._change)
+        self._presence = Presence(parts, self._change)
+        self._progress = Progress(parts.topic, parts.ends, parts.clock, parts.log)
         self._tally = Tally()
         self._portion = Portion()
         self._lag_due = 0.0
         self._begin_due = 0.0
         self._idle_since: float | None = None
         self._waiting_since: float | None = None
-        self._joined = False
         self._closed = False
         self.turned = self._clock.now()
         """When the worker last came by, to see that it still does."""
@@ -110,23 +93,23 @@ class Session:
         self.turned = self._clock.now()
         if self._closed or self._drained():
             return None
-        if not self._joined:
-            self._join()
+        if not self._presence.joined:
+            if self._presence.join():
+                self._log.info("%s", self._joining)
             return []
+        self._look()
         try:
             return self._advance()
         except EvictedError as error:
-            self._rejoin(error)
+            self._rule.changed()
+            self._presence.rejoin(error)
             return []
 
     @property
     def unready(self) -> str | None:
         """Say why it does no work yet, or none at the moment; asked from another thread."""
-        if not self._joined:
-            return "has not heard from the broker"
-        if not self._reader.member:
-            return "is no member of the group yet"
-        return "is repairing its transaction" if self._rule.repairing else None
+        repairing = "is repairing its transaction" if self._rule.repairing else None
+        return self._presence.lacking or repairing
 
     def write(self, batch: Batch[bytes | None]) -> None:
         """Hand what becomes of a batch to the open transaction (rule 2)."""
@@ -156,10 +139,11 @@ class Session:
         self._rule.changed()
         self._observer.closed()
         self._writer.close(ABORT_SECONDS)
-        if self._joined:
-            self._reader.leave(LEAVE_SECONDS)
-        else:
-            self._reader.close(LAST_CALL_SECONDS)
+        self._presence.close()
+
+    @property
+    def _reader(self) -> Reader:
+        return self._presence.reader
 
     def _origin(self, outcome: Outcome) -> Origin:
         origin = outcome.records.origin
@@ -171,25 +155,16 @@ class Session:
             )
         return origin
 
-    def _join(self) -> None:
-        """Join the group once the broker answers and has the topics."""
-        try:
-            self._preflight.require(self._availability.call_seconds)
-        except UnavailableError as error:
-            self._availability.failed(str(error))
+    def _look(self) -> None:
+        """See now and then how far the worker is, and over what kind of a link."""
+        if (now := self._clock.now()) < self._lag_due:
             return
-        self._availability.recovered()
-        self._joined = True
-        self._reader.subscribe()
-        self._log.info("%s", self._joining)
-
-    def _rejoin(self, error: EvictedError) -> None:
-        """Join the group again under the same name."""
-        self._log.warning("evicted from the group (%s): joining again", error)
-        self._rule.changed()
-        self._reader.close(LAST_CALL_SECONDS)
-        self._reader = self._make_reader(self._change)
-        self._reader.subscribe()
+        self._lag_due = now + _LAG_SECONDS
+        self._observer.behind(self._progress.look(self._reader.places()))
+        if how := self._readers.outdated():
+            self._log.warning("joining again: %s", how)
+            self._rule.changed()
+            self._presence.replace()
 
     def _drained(self) -> bool:
         """When asked to stop: end the open transaction once nothing is in flight."""
@@ -214,11 +189,14 @@ class Session:
             self._wait()
         elif step is not Step.COMMIT:
             self._reader.poll(0, 1)  # Serves the group; what it brings is read again.
+            if step is Step.RENEW and self._presence.absence.due:
+                self._presence.leave()
             self._take(step)
         return []
 
     def _next_step(self) -> Step:
-        if self._writer.in_doubt():
+        # What has cut the consumer's connection off may have cut the producer's off as well.
+        if self._writer.in_doubt() or self._readers.broken():
             self._rule.doubted()
         return self._rule.step(self._clock.now())
 
@@ -237,7 +215,7 @@ class Session:
                 if doubt:
                     self._log.info("a connection broke on a request: renewed the producer's epoch")
         elif step is Step.REWIND:
-            self._rewind()
+            self._presence.come_back() if self._presence.away else self._rewind()
 
     def _end(self, outcome: str) -> None:
         if self._tally.records:
@@ -250,19 +228,19 @@ class Session:
         wanted = self._portion.next(self._reader.wanted)
         wait = 0 if self._rule.open else _IDLE_SECONDS
         records, positions = self._reader.poll(wait, wanted)
-        if (now := self._clock.now()) >= self._lag_due:
-            self._lag_due = now + _LAG_SECONDS
-            self._observer.behind(self._reader.behind())
         if self._rule.repairing:
             return []  # The assignment has changed; all this is read again (rule 5).
         if records:
             self._idle_since = None
             return self._emit(records, positions, drained=len(records) < wanted)
         self._rule.drain()
+        now = self._clock.now()
         self._idle_since = self._idle_since or now
         # What comes soon takes these positions along.
         if self._rule.open or now - self._idle_since >= self._commit_interval:
             self._advance_unled()
+        if not self._rule.open and now - self._idle_since >= _CALM_SECONDS:
+            self._presence.absence.progressed()
         self._listen()
         return []
 
@@ -304,7 +282,9 @@ class Session:
         if not self._rule.may_commit(membership):
             self._log.info("the group has changed since these records were read: read them again")
             return
+        positions = dict(self._rule.positions)
         if self._send_offsets(member) and self._attempt(self._writer.commit):
+            self._reader.committed(positions)
             self._rule.committed()
             now = self._clock.now()
             self._portion.committed(now)
@@ -312,6 +292,7 @@ class Session:
             self._observer.committed(self._tally.committed(now))
             self._tally.begin(now)
             self._availability.recovered()
+            self._presence.progressed()
 
     def _send_offsets(self, member: object) -> bool:
         seconds = OFFSETS_SECONDS[self._availability.troubled]
@@ -324,7 +305,9 @@ class Session:
 
     def _rewind(self) -> None:
         try:
-            membership = self._reader.rewind(self._availability.call_seconds)
+            membership = self._reader.rewind(
+                self._availability.call_seconds, again=self._presence.evicted
+            )
         except NotYetToldError:
             self._reader.poll(_IDLE_SECONDS, 1)
             self._listen()
@@ -350,12 +333,13 @@ class Session:
     def _attempt(self, call: Callable[[float], None]) -> bool:
         """Make a transactional call until it has an outcome, for a finite time (rules 6, 7)."""
         started = self._clock.now()
-        left = _CALL_SECONDS
+        longest = left = min(_CALL_SECONDS, self._presence.absence.call_seconds)
         while True:
+            most = _AWAY_CALL_SECONDS if self._presence.away else left
             try:
-                call(min(self._availability.call_seconds, left))
+                call(min(self._availability.call_seconds, left, most))
             except CallError as error:
-                limit = LAST_CALL_SECONDS if self._stop.stopping else _CALL_SECONDS
+                limit = LAST_CALL_SECONDS if self._stop.stopping else longest
                 left = limit - (self._clock.now() - started)
                 if error.retriable and left > 0:
                     continue
@@ -373,8 +357,9 @@ class Session:
         if error.fault and not settled_by_kafka:
             raise self._preflight.named(error.fault) from error
         if error.failure is not Failure.ABORTABLE:
-            self._portion.failed(self._writer.unsent)
+            self._portion.failed(self._writer.unsent, self._writer.throttled)
             self._writer.discard()
+        self._presence.absence.failed(str(error))
         self._availability.failed(str(error))
 
     def _wait(self) -> None:
@@ -390,7 +375,7 @@ class Session:
         """Nothing has come: see now and then whether the broker is there at all."""
         if not self._availability.probe_due:
             return
-        if self._reader.answers(_PROBE_SECONDS):
-            self._availability.recovered()
+        if self._ends.reach(_PROBE_SECONDS):
+            self._availability.answered(at_end=self._reader.at_end)
         else:
             self._availability.failed("no answer")

@@ -1,0 +1,41 @@
+"""Members of a group on Kafka, one after the other, over one link."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from domination.exactly_once.link import Link
+from domination.exactly_once.reader import KafkaReader
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable
+
+    from domination.exactly_once.ports import Change
+    from domination.exactly_once.reader import Subscription
+    from domination.kafka.client import Connection
+
+
+class KafkaReaders:
+    """Makes the readers of one worker. A `Readers` of `ports.py`."""
+
+    def __init__(
+        self, connection: Connection, subscription: Subscription, log: logging.Logger
+    ) -> None:
+        self._connection = connection
+        self._subscription = subscription
+        self._link = Link(connection.log)
+        self._log = log
+
+    def make(self, changes: Callable[[Change], None]) -> KafkaReader:
+        """Make a member, which calls back before its assignment changes."""
+        return KafkaReader(self._connection, self._subscription, changes, self._link, self._log)
+
+    def broken(self) -> bool:
+        """Tell whether a connection has fallen silent since the last time."""
+        return self._link.broken()
+
+    def outdated(self) -> str | None:
+        """Say how the next member would read otherwise than this one; None if it would not."""
+        fetch = self._link.changed()
+        return fetch and f"from now on a fetch of {fetch.bytes:,} bytes has {fetch.seconds:g} s"
