@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
-from domination import broker, schema
+from domination import broker
+from domination.clickhouse import schema
 from domination.errors import DominationError, Exit
 from domination.group import Group
 from domination.identity import Identity
@@ -37,7 +38,7 @@ def findings(settings: Settings, parts: Collection[str]) -> Iterator[Finding]:
     if "kafka" in parts:
         yield from of_kafka(settings)
     if "clickhouse" in parts:
-        from domination.clickhouse import Server  # noqa: PLC0415 - a worker has no need of it
+        from domination.clickhouse.server import Server  # noqa: PLC0415 - a worker has no need of it
 
         with closing(Server(settings)) as server:
             yield from of_clickhouse(settings, server, server.address)

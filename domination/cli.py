@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from domination import __version__
-from domination.board import live
 from domination.cli_letters import dead_letters
 from domination.cli_style import FORMAT, Group, print_json
+from domination.demo.terminal import live
 from domination.errors import DominationError, Exit
 from domination.settings import LOG_FORMATS, LOG_LEVELS, from_environment
 
@@ -290,7 +290,7 @@ def schema() -> None:
 )
 def print_schema() -> None:
     """Print the statements that make the tables, the settings filled in; no ClickHouse needed."""
-    from domination.schema import statements  # noqa: PLC0415
+    from domination.clickhouse.schema import statements  # noqa: PLC0415
 
     for _, sql in statements(from_environment()):
         click.echo(f"{sql};\n")
@@ -306,8 +306,8 @@ def apply() -> None:
     A stream that reads with other settings is made again; nothing is lost or read twice by that.
     """
     settings = from_environment()
-    from domination.clickhouse import Server  # noqa: PLC0415
-    from domination.schema import apply  # noqa: PLC0415
+    from domination.clickhouse.schema import apply  # noqa: PLC0415
+    from domination.clickhouse.server import Server  # noqa: PLC0415
 
     with closing(Server(settings)) as server:
         for name, what in apply(server, settings):
@@ -321,8 +321,8 @@ def apply() -> None:
 def report(form: str) -> None:
     """Count the rows of each type, and broken records."""
     settings = from_environment()
-    from domination.clickhouse import Server  # noqa: PLC0415
-    from domination.report import report  # noqa: PLC0415
+    from domination.clickhouse.report import report  # noqa: PLC0415
+    from domination.clickhouse.server import Server  # noqa: PLC0415
 
     with closing(Server(settings)) as server:
         found = report(server)
@@ -350,7 +350,7 @@ def monitor() -> int:
     from domination.errors import of_the_extra  # noqa: PLC0415
 
     with of_the_extra("the monitor", "monitor"):
-        from domination.monitor import run  # noqa: PLC0415
+        from domination.monitor.run import run  # noqa: PLC0415
 
     return run(settings, click.echo)
 
@@ -439,6 +439,6 @@ def demo(humans: int | None, rate: float, bad: float, seed: int | None, data: Pa
     Kafka and ClickHouse are embedded; Ctrl-C ends it, with 0 if each human is exactly one row
     or one dead letter.
     """
-    from domination.demo import Plan, run  # noqa: PLC0415
+    from domination.demo.run import Plan, run  # noqa: PLC0415
 
     return run(Plan(humans, rate, bad, seed, data), click.echo)

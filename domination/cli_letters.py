@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from domination.board import live
 from domination.cli_style import FORMAT, Group, print_json
+from domination.demo.terminal import live
 from domination.errors import Exit
 from domination.settings import from_environment
 

@@ -15,11 +15,11 @@ from domination import broker
 from domination.errors import DominationError, Exit
 from domination.identity import Identity
 from domination.log import worker_logger
-from domination.meter import Meter
 from domination.metrics import SAMPLED
 from domination.patience import Patience
 from domination.portion import Portion
 from domination.reader import EvictedError, NotYetToldError, Reader
+from domination.throughput import Meter
 from domination.transaction import Failure, Position, Step, Transaction
 from domination.transactional import TRANSACTION_SECONDS
 from domination.wire import Fault, Reason, Records

@@ -12,8 +12,8 @@ from pipeline import CLEAN, ROOT
 from terminal import written
 
 SHOW = """
-from domination.board import board
-from domination.watch import Snapshot
+from domination.demo.terminal import board
+from domination.demo.counts import Snapshot
 with board("Domination") as view:
     for rows in range(3):
         latest = [("a human", "ShaDow", "2026-11-23 10:00:00.123")]

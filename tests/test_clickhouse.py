@@ -13,7 +13,7 @@ import pytest
 from clickhouse_driver import errors
 
 from clickhouse_server import PASSWORD
-from domination.clickhouse import Server
+from domination.clickhouse.server import Server
 from domination.errors import DominationError, Exit
 from domination.settings import Settings
 from kafka_server import free_ports

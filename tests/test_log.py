@@ -7,8 +7,8 @@ import logging
 from typing import TYPE_CHECKING
 
 from domination import log
-from domination.meter import Meter
 from domination.settings import Settings
+from domination.throughput import Meter
 
 if TYPE_CHECKING:
     import pytest

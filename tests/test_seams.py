@@ -9,8 +9,9 @@ from pathlib import Path
 
 import orjson
 
-from domination import schema, wire
+from domination import wire
 from domination.cli import cli
+from domination.clickhouse import schema
 from domination.errors import Exit
 from domination.settings import Settings
 from domination.shadow import ShadowType

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from domination import schema
+from domination.clickhouse import schema
 from domination.errors import DominationError, Exit
-from domination.rate import Rate
-from domination.rows import BUCKET_SECONDS, Tables
+from domination.monitor.probe import Watcher
+from domination.monitor.rate import Rate
+from domination.monitor.rows import BUCKET_SECONDS, Tables
 from domination.settings import Settings
-from domination.sources import Watcher
 from pipeline import eventually
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import TextIO
 
-    from domination.watch import Snapshot
+    from domination.demo.counts import Snapshot
 
 _LINE_SECONDS: Final = 1.0
 
@@ -39,7 +39,7 @@ def board(title: str) -> Iterator[Board]:
         yield _Lines()
         return
     with of_the_extra("the live view"):
-        from domination.screen import open_screen  # noqa: PLC0415 - rich is an extra
+        from domination.demo.panel import open_screen  # noqa: PLC0415 - rich is an extra
     with open_screen(title) as screen:
         yield screen
 

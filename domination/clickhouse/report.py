@@ -9,7 +9,7 @@ from domination.shadow import LABELS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from domination.schema import Database
+    from domination.clickhouse.schema import Database
 
 
 class Report(NamedTuple):

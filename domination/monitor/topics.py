@@ -17,7 +17,7 @@ from confluent_kafka import (
 from domination import broker, dead_letter
 from domination.group import Group
 from domination.log import librdkafka
-from domination.rate import Rate
+from domination.monitor.rate import Rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

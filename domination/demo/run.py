@@ -17,24 +17,25 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from domination import log, schema
-from domination.board import board
+from domination import log
 from domination.broker import DEFAULT_SIZE_LIMIT, Admin, needed
-from domination.embedded import EmbeddedClickHouse, mock_broker
+from domination.clickhouse import schema
+from domination.demo.counts import Watch
+from domination.demo.embedded import EmbeddedClickHouse, mock_broker
+from domination.demo.terminal import board
 from domination.errors import DominationError, Exit, of_the_extra
 from domination.humans import HumanProducer, encoded, human_ratings
 from domination.lifecycle import Lifecycle
-from domination.rows import Tables
+from domination.monitor.probe import watching
+from domination.monitor.rows import Tables
+from domination.monitor.topics import Cluster
 from domination.settings import PREFIX, Settings, environment_name
-from domination.sources import watching
-from domination.topics import Cluster
-from domination.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from domination.board import Board
-    from domination.schema import Database
+    from domination.clickhouse.schema import Database
+    from domination.demo.terminal import Board
 
 _LOOK_SECONDS: Final = 0.1
 _LAST_SECONDS: Final = 60.0
@@ -91,7 +92,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> Exit:
 def _page(settings: Settings, clickhouse: Database) -> Iterator[str]:
     """Serve the monitor's page of these two: at its usual address, or else on a free port."""
     with of_the_extra("the page"):
-        from domination.web import listen, serving  # noqa: PLC0415 - takes a second
+        from domination.monitor.server import listen, serving  # noqa: PLC0415 - takes a second
     host, port = settings.monitor_address
     try:
         listening = listen(host, port)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from domination.watch import Snapshot
+    from domination.demo.counts import Snapshot
 
 _BAR: Final = 40
 _COLOURS: Final = {"Incompatible": "red", "Sha": "yellow", "Dow": "cyan", "ShaDow": "magenta"}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from domination import log
-from domination.clickhouse import Server
+from domination.clickhouse.server import Server
 from domination.errors import Exit
 from domination.lifecycle import Lifecycle
-from domination.rows import Tables
-from domination.sources import watching
-from domination.topics import Cluster
-from domination.web import listen, serving
+from domination.monitor.probe import watching
+from domination.monitor.rows import Tables
+from domination.monitor.server import listen, serving
+from domination.monitor.topics import Cluster
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,8 +18,8 @@ from domination.log import logger
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from domination.rows import Rows
-    from domination.topics import Topics
+    from domination.monitor.rows import Rows
+    from domination.monitor.topics import Topics
 
 _PAUSE_SECONDS: Final = 1.0
 _SILENT_SECONDS: Final = 10.0

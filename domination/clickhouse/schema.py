@@ -20,8 +20,9 @@ STREAM: Final = "shadow_stream"
 CONSUMER: Final = "shadow_consumer"
 
 # In a wheel the files lie inside the package, in a checkout beside it.
-_INSTALLED = Path(__file__).parent / "sql"
-_DIRECTORY = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parent.parent / "schema"
+_PACKAGE = Path(__file__).parent.parent
+_INSTALLED = _PACKAGE / "sql"
+_DIRECTORY = _INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parent / "schema"
 
 
 class Database(Protocol):

@@ -11,13 +11,13 @@ import time
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from domination.rate import Rate
+from domination.monitor.rate import Rate
 from domination.shadow import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from domination.schema import Database
+    from domination.clickhouse.schema import Database
 
 MINUTES: Final = 5
 BUCKET_SECONDS: Final = 5

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from domination.rows import BUCKET_SECONDS, MINUTES
+from domination.monitor.rows import BUCKET_SECONDS, MINUTES
 from domination.shadow import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from domination.sources import Seen
+    from domination.monitor.probe import Seen
 
 _GAP_SECONDS: Final = 5.0
 

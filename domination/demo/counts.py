@@ -6,15 +6,15 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from domination.rate import Rate
-from domination.rows import counts, latest
-from domination.topics import Tail
+from domination.monitor.rate import Rate
+from domination.monitor.rows import counts, latest
+from domination.monitor.topics import Tail
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from domination.rows import Human
-    from domination.schema import Database
+    from domination.clickhouse.schema import Database
+    from domination.monitor.rows import Human
     from domination.settings import Settings
 
 _LOOK_SECONDS: Final = 0.5

@@ -18,13 +18,13 @@ import uvicorn
 from fastapi import FastAPI
 from nicegui import ui
 
-from domination import charts, page
 from domination.errors import DominationError, Exit
+from domination.monitor import charts, html
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from domination.sources import Seen
+    from domination.monitor.probe import Seen
 
 _Draw = Callable[["Seen"], None]
 
@@ -89,10 +89,10 @@ def _draw(see: Callable[[], Seen]) -> None:
     ui.add_css(_STYLE)
     with ui.element("header"):
         ui.html("Domination", tag="h1", sanitize=False)
-        again = [_text(page.status, seen, "status", 'role="status"')]
+        again = [_text(html.status, seen, "status", 'role="status"')]
     with ui.element("main"):
-        again.append(_text(page.figures, seen, "figures", tag="dl"))
-        for card in page.CARDS:
+        again.append(_text(html.figures, seen, "figures", tag="dl"))
+        for card in html.CARDS:
             again.extend(_card(card, seen))
 
     def draw() -> None:
@@ -103,16 +103,16 @@ def _draw(see: Callable[[], Seen]) -> None:
     ui.timer(_DRAW_SECONDS, draw)
 
 
-def _card(card: page.Card, seen: Seen) -> Iterator[_Draw]:
+def _card(card: html.Card, seen: Seen) -> Iterator[_Draw]:
     with ui.element("section").classes(f"card {card.name}") as section:
-        yield _text(lambda now: page.head(card, now), seen, "head")
+        yield _text(lambda now: html.head(card, now), seen, "head")
         if card.chart:
             yield _chart(card.chart, seen, card.says)
         else:
             yield _text(card.html, seen, "body")
 
     def fade(now: Seen) -> None:
-        section.classes(**{"add" if page.stale(card, now) else "remove": "stale"})
+        section.classes(**{"add" if html.stale(card, now) else "remove": "stale"})
 
     fade(seen)
     yield fade
@@ -121,7 +121,7 @@ def _card(card: page.Card, seen: Seen) -> Iterator[_Draw]:
 def _text(
     of: Callable[[Seen], str], seen: Seen, name: str, props: str = "", tag: str = "div"
 ) -> _Draw:
-    # page.py has escaped what is not ours.
+    # html.py has escaped what is not ours.
     html = ui.html(of(seen), sanitize=False, tag=tag).classes(name).props(props)
 
     def draw(now: Seen) -> None:

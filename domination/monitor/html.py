@@ -9,15 +9,15 @@ from datetime import datetime, timezone
 from html import escape
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from domination import charts
+from domination.monitor import charts
 from domination.shadow import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from domination.rows import Totals
-    from domination.sources import Seen, Source
-    from domination.topics import Topics
+    from domination.monitor.probe import Seen, Source
+    from domination.monitor.rows import Totals
+    from domination.monitor.topics import Topics
 
 _OLD_SECONDS: Final = 2.0
 
