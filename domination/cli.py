@@ -347,9 +347,9 @@ def monitor() -> int:
     Kafka nor ClickHouse to start, and says which of them is down and since when.
     """
     settings = from_environment()
-    from domination.errors import of_the_extra  # noqa: PLC0415
+    from domination.errors import needs_extra  # noqa: PLC0415
 
-    with of_the_extra("the monitor", "monitor"):
+    with needs_extra("the monitor", "monitor"):
         from domination.monitor.run import run  # noqa: PLC0415
 
     return run(settings, click.echo)

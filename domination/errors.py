@@ -36,7 +36,7 @@ class DominationError(Exception):
 
 
 @contextmanager
-def of_the_extra(what: str, extra: str = "demo") -> Iterator[None]:
+def needs_extra(what: str, extra: str = "demo") -> Iterator[None]:
     """Turn an import that fails within into an expected end (78) that says what to install."""
     try:
         yield

@@ -19,7 +19,7 @@ from domination.metrics import SAMPLED
 from domination.patience import Patience
 from domination.portion import Portion
 from domination.reader import EvictedError, NotYetToldError, Reader
-from domination.throughput import Meter
+from domination.throughput import ThroughputLog
 from domination.transaction import Failure, Position, Step, Transaction
 from domination.transactional import TRANSACTION_SECONDS
 from domination.wire import Fault, Reason, Records
@@ -90,7 +90,7 @@ class Session:
         self._admin: broker.Admin | None = None
         self._reader = self._make_reader()
         self._evicted: list[float] = []
-        self._meter = Meter(self._log)
+        self._throughput = ThroughputLog(self._log)
         self._metrics = metrics
         self._lag_due = 0.0
         self._begin_due = 0.0
@@ -223,7 +223,7 @@ class Session:
             return False
         while (step := self._next_step()) in (Step.COMMIT, Step.ABORT):
             self._take(step)
-        self._meter.report(last=True)
+        self._throughput.report(last=True)
         return True
 
     def _advance(self) -> list[Records]:
@@ -269,7 +269,7 @@ class Session:
         wanted = self._portion.next(self._reader.wanted)
         wait = 0 if self._rule.open else _IDLE_SECONDS
         messages, positions = self._reader.poll(wait, wanted)
-        self._meter.report()
+        self._throughput.report()
         if (now := time.monotonic()) >= self._lag_due:
             self._lag_due = now + _LAG_SECONDS
             self._metrics.behind(self._reader.behind())
@@ -340,7 +340,7 @@ class Session:
             types = bytes(each for index, each in enumerate(types) if index not in unsent)
         self._writer.write_dead_letters(letters)
         self._metrics.wrote(types, Counter(fault.reason for _, fault in letters))
-        self._meter.count(len(messages) - len(letters), len(letters))
+        self._throughput.count(len(messages) - len(letters), len(letters))
 
     def _commit(self) -> None:
         metadata, membership = self._reader.membership()

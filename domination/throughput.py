@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Meter:
+class ThroughputLog:
     """Counts what a worker has written, and logs it at most every `seconds`."""
 
     def __init__(

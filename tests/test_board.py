@@ -12,9 +12,9 @@ from pipeline import CLEAN, ROOT
 from terminal import written
 
 SHOW = """
-from domination.demo.terminal import board
+from domination.demo.terminal import open_view
 from domination.demo.counts import Snapshot
-with board("Domination") as view:
+with open_view("Domination") as view:
     for rows in range(3):
         latest = [("a human", "ShaDow", "2026-11-23 10:00:00.123")]
         view.show(Snapshot(3, 3, 0, rows, {"Sha": 1, "ShaDow": rows}, latest, 0.5))

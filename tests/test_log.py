@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from domination import log
 from domination.settings import Settings
-from domination.throughput import Meter
+from domination.throughput import ThroughputLog
 
 if TYPE_CHECKING:
     import pytest
@@ -59,18 +59,18 @@ def test_what_librdkafka_calls_an_error_is_a_warning() -> None:
 def test_the_rate_is_said_once_in_a_while_and_not_when_idle(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    logger = logging.getLogger("meter")
+    logger = logging.getLogger("throughput")
     now = [0.0]
-    meter = Meter(logger, seconds=30, clock=lambda: now[0])
-    with caplog.at_level(logging.INFO, "meter"):
-        meter.count(2500, 500)
-        meter.report()
+    throughput = ThroughputLog(logger, seconds=30, clock=lambda: now[0])
+    with caplog.at_level(logging.INFO, "throughput"):
+        throughput.count(2500, 500)
+        throughput.report()
         assert not caplog.messages
         now[0] = 30.0
-        meter.report()
+        throughput.report()
         now[0] = 60.0
-        meter.report()
-        meter.report(last=True)
+        throughput.report()
+        throughput.report(last=True)
     assert caplog.messages == [
         "100 records/s: 2,500 shadows and 500 dead letters in 30 s",
         "wrote 3,000 records in all",

@@ -44,7 +44,7 @@ class Snapshot(NamedTuple):
         )
 
 
-class Watch:
+class Tally:
     """Looks at the topics and at the rows stamped since it was made."""
 
     def __init__(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from confluent_kafka import Producer
 
-from domination.errors import of_the_extra
+from domination.errors import needs_extra
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +47,7 @@ class EmbeddedClickHouse:
     """
 
     def __init__(self, directory: Path) -> None:
-        with of_the_extra("the embedded ClickHouse"):
+        with needs_extra("the embedded ClickHouse"):
             from chdb.session import Session  # noqa: PLC0415 - takes a second
         directory.mkdir(parents=True, exist_ok=True)
         config = directory / "config.xml"

@@ -25,16 +25,16 @@ _COLOURS: Final = {"Incompatible": "red", "Sha": "yellow", "Dow": "cyan", "ShaDo
 
 
 @contextmanager
-def open_screen(title: str) -> Iterator[Screen]:
+def live_view(title: str) -> Iterator[LiveView]:
     """Take a part of the terminal, and leave what it showed last."""
     # NO_COLOR alone would leave rich bold and dim.
     plain = bool(os.environ.get("NO_COLOR"))
     console = Console(color_system=None if plain else "auto")
     with Live(console=console, auto_refresh=False) as live:
-        yield Screen(live, title)
+        yield LiveView(live, title)
 
 
-class Screen:
+class LiveView:
     """A panel that is drawn again with each snapshot."""
 
     def __init__(self, live: Live, title: str) -> None:

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from domination import log
 from domination.broker import DEFAULT_SIZE_LIMIT, Admin, needed
 from domination.clickhouse import schema
-from domination.demo.counts import Watch
+from domination.demo.counts import Tally
 from domination.demo.embedded import EmbeddedClickHouse, mock_broker
-from domination.demo.terminal import board
-from domination.errors import DominationError, Exit, of_the_extra
+from domination.demo.terminal import open_view
+from domination.errors import DominationError, Exit, needs_extra
 from domination.humans import HumanProducer, encoded, human_ratings
 from domination.lifecycle import Lifecycle
-from domination.monitor.probe import watching
+from domination.monitor.probe import probing
 from domination.monitor.rows import Tables
 from domination.monitor.topics import Cluster
 from domination.settings import PREFIX, Settings, environment_name
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from domination.clickhouse.schema import Database
-    from domination.demo.terminal import Board
+    from domination.demo.terminal import View
 
 _LOOK_SECONDS: Final = 0.1
 _LAST_SECONDS: Final = 60.0
@@ -74,24 +74,24 @@ def run(plan: Plan, say: Callable[[str], None]) -> Exit:
         stack.enter_context(closing(clickhouse))
         for _ in schema.apply(clickhouse, settings):
             pass
-        watch = stack.enter_context(closing(Watch(settings, partitions, clickhouse)))
+        tally = stack.enter_context(closing(Tally(settings, partitions, clickhouse)))
         page = stack.enter_context(_page(settings, clickhouse))
-        with board(f"Domination, Kafka at {address}, a page at {page}") as view:
+        with open_view(f"Domination, Kafka at {address}, a page at {page}") as view:
             sent = 0
             for batch in _humans(plan, settings, going=lambda: not lifecycle.stopping):
                 sent += batch
-                if watch.due():
-                    view.show(watch.look(sent))
+                if tally.due():
+                    view.show(tally.look(sent))
                 if worker.poll() is not None:
                     raise DominationError(Exit.BUG, f"the worker ended with {worker.returncode}")
-            _finish(sent, watch, view)
-        return _verdict(sent, watch, say)
+            _finish(sent, tally, view)
+        return _verdict(sent, tally, say)
 
 
 @contextmanager
 def _page(settings: Settings, clickhouse: Database) -> Iterator[str]:
     """Serve the monitor's page of these two: at its usual address, or else on a free port."""
-    with of_the_extra("the page"):
+    with needs_extra("the page"):
         from domination.monitor.server import listen, serving  # noqa: PLC0415 - takes a second
     host, port = settings.monitor_address
     try:
@@ -101,7 +101,7 @@ def _page(settings: Settings, clickhouse: Database) -> Iterator[str]:
     cluster = Cluster(settings, offsets=False)
     with (
         closing(cluster),
-        watching(cluster.look, Tables(clickhouse).look) as see,
+        probing(cluster.look, Tables(clickhouse).look) as see,
         serving(listening, see) as address,
     ):
         yield address
@@ -115,21 +115,21 @@ def _humans(plan: Plan, settings: Settings, going: Callable[[], bool]) -> Iterat
     producer.finish()
 
 
-def _finish(sent: int, watch: Watch, view: Board) -> None:
+def _finish(sent: int, tally: Tally, view: View) -> None:
     """Wait for the last rows."""
     deadline = time.monotonic() + _LAST_SECONDS
     while time.monotonic() < deadline:
-        snapshot = watch.look(sent)
+        snapshot = tally.look(sent)
         view.show(snapshot)
         if snapshot.rows + snapshot.dead_letters >= sent:
             return
         time.sleep(_LOOK_SECONDS)
 
 
-def _verdict(sent: int, watch: Watch, say: Callable[[str], None]) -> Exit:
-    last = watch.look(sent)
+def _verdict(sent: int, tally: Tally, say: Callable[[str], None]) -> Exit:
+    last = tally.look(sent)
     whole = last.rows + last.dead_letters == sent
-    once = watch.each_once()
+    once = tally.each_once()
     say(
         f"{sent:,} humans {'=' if whole else 'are not'} {last.rows:,} rows"
         f" + {last.dead_letters:,} dead letters, "

@@ -8,7 +8,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol
 
-from domination.errors import of_the_extra
+from domination.errors import needs_extra
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _LINE_SECONDS: Final = 1.0
 
 
-class Board(Protocol):
+class View(Protocol):
     """Shows what it is given."""
 
     def show(self, snapshot: Snapshot) -> None:
@@ -32,15 +32,15 @@ def live(stream: TextIO) -> bool:
 
 
 @contextmanager
-def board(title: str) -> Iterator[Board]:
+def open_view(title: str) -> Iterator[View]:
     """Open a view for the kind of output that there is."""
     if not live(sys.stdout):
         print(title, flush=True)  # noqa: T201 - it is what people look at
         yield _Lines()
         return
-    with of_the_extra("the live view"):
-        from domination.demo.panel import open_screen  # noqa: PLC0415 - rich is an extra
-    with open_screen(title) as screen:
+    with needs_extra("the live view"):
+        from domination.demo.panel import live_view  # noqa: PLC0415 - rich is an extra
+    with live_view(title) as screen:
         yield screen
 
 

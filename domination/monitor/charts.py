@@ -13,16 +13,16 @@ from domination.shadow import LABELS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from domination.monitor.probe import Seen
+    from domination.monitor.probe import Readings
 
 _GAP_SECONDS: Final = 5.0
 
 Options = dict[str, Any]
 
 
-def throughput(seen: Seen) -> Options:
+def throughput(readings: Readings) -> Options:
     """Draw ratings and shadows a second."""
-    topics, rows = seen.kafka.data, seen.clickhouse.data
+    topics, rows = readings.kafka.data, readings.clickhouse.data
     lines = {
         "Ratings": ("--ratings", topics.rates if topics else ()),
         "Shadows": ("--shadows", rows.rates if rows else ()),
@@ -38,21 +38,21 @@ def throughput(seen: Seen) -> Options:
     return options
 
 
-def over_time(seen: Seen) -> Options:
+def over_time(readings: Readings) -> Options:
     """Draw shadows a second by type, one upon the other, by when they were emitted."""
-    return _areas(seen, lambda count, _: count / BUCKET_SECONDS)
+    return _areas(readings, lambda count, _: count / BUCKET_SECONDS)
 
 
-def shares(seen: Seen) -> Options:
+def shares(readings: Readings) -> Options:
     """Draw the share of each type, in percent."""
-    options = _areas(seen, lambda count, total: 100 * count / total if total else None)
+    options = _areas(readings, lambda count, total: 100 * count / total if total else None)
     percent = {**_LABEL, "formatter": "{value} %"}
     options["yAxis"] |= {"max": 100, "interval": 25, "axisLabel": percent}
     return options
 
 
-def _areas(seen: Seen, value: Callable[[int, int], float | None]) -> Options:
-    spans = seen.clickhouse.data.totals.over_time if seen.clickhouse.data else ()
+def _areas(readings: Readings, value: Callable[[int, int], float | None]) -> Options:
+    spans = readings.clickhouse.data.totals.over_time if readings.clickhouse.data else ()
     return _chart(
         [
             _line(

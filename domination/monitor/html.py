@@ -1,4 +1,4 @@
-"""How the monitor looks: what is seen, as HTML. Pure.
+"""How the monitor looks: what is readings, as HTML. Pure.
 
 Whatever comes from Kafka or ClickHouse is escaped here: ids and reasons are other people's.
 """
@@ -15,7 +15,7 @@ from domination.shadow import LABELS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from domination.monitor.probe import Seen, Source
+    from domination.monitor.probe import Reading, Readings
     from domination.monitor.rows import Totals
     from domination.monitor.topics import Topics
 
@@ -31,8 +31,8 @@ class Card(NamedTuple):
     name: str
     title: str
     source: str
-    html: Callable[[Seen], str] = lambda _: ""
-    chart: Callable[[Seen], charts.Options] | None = None
+    html: Callable[[Readings], str] = lambda _: ""
+    chart: Callable[[Readings], charts.Options] | None = None
     says: str = ""
     """What a chart shows, for those who hear the page."""
     counted: bool = False
@@ -42,12 +42,12 @@ class Card(NamedTuple):
 # Status and figures.
 
 
-def status(seen: Seen) -> str:
+def status(readings: Readings) -> str:
     """Say of each source whether it is up, else since when not and why."""
-    return _status(seen.kafka) + _status(seen.clickhouse)
+    return _status(readings.kafka) + _status(readings.clickhouse)
 
 
-def _status(source: Source[Any]) -> str:
+def _status(source: Reading[Any]) -> str:
     if source.down_since is not None:
         told = f"down since {moment(source.down_since)}: {source.why}"
         state = "down"
@@ -59,9 +59,9 @@ def _status(source: Source[Any]) -> str:
     )
 
 
-def figures(seen: Seen) -> str:
+def figures(readings: Readings) -> str:
     """Give the large figures, each with its name and what it means."""
-    kafka, clickhouse = seen
+    kafka, clickhouse = readings
     topics, rows = kafka.data, clickhouse.data
     totals = rows.totals if rows else None
     letters = topics.letters if topics else None
@@ -73,22 +73,22 @@ def figures(seen: Seen) -> str:
         _figure(
             kafka, "clickhouse-lag", "ClickHouse lag", _lag(topics, "clickhouse"), "not stored"
         ),
-        _figure(clickhouse, "humans", "Humans", _total(totals), _counted(seen)),
+        _figure(clickhouse, "humans", "Humans", _total(totals), _counted(readings)),
         _figure(
-            kafka, "letters", "Dead letters", _sum(letters and letters.reasons), _letters(seen)
+            kafka, "letters", "Dead letters", _sum(letters and letters.reasons), _letters(readings)
         ),
         _figure(
             clickhouse,
             "broken",
             "Broken rows",
             _count(totals and totals.broken),
-            _when(seen) or "no shadows",
+            _when(readings) or "no shadows",
         ),
     ]
     return "".join(told)
 
 
-def _figure(source: Source[Any], name: str, title: str, value: str, what: str) -> str:
+def _figure(source: Reading[Any], name: str, title: str, value: str, what: str) -> str:
     return (
         f'<div class="figure{_stale(source)}"><dt>{title}</dt>'
         f'<dd class="value" data-figure="{name}">{value}</dd>'
@@ -96,23 +96,23 @@ def _figure(source: Source[Any], name: str, title: str, value: str, what: str) -
     )
 
 
-def _counted(seen: Seen) -> str:
+def _counted(readings: Readings) -> str:
     """Say how exact the count of humans is, and of when where that is a while ago."""
-    exact = seen.clickhouse.data is None or seen.clickhouse.data.totals.exact
-    said = ["" if exact else "about", _when(seen)]
+    exact = readings.clickhouse.data is None or readings.clickhouse.data.totals.exact
+    said = ["" if exact else "about", _when(readings)]
     return ", ".join(filter(None, said)) or "judged, each once"
 
 
-def _when(seen: Seen) -> str:
+def _when(readings: Readings) -> str:
     """Say of when is what ClickHouse has counted, where that is a while ago."""
-    rows, at = seen.clickhouse.data, seen.clickhouse.at
+    rows, at = readings.clickhouse.data, readings.clickhouse.at
     if rows is None or at is None or at - rows.totals.at < _OLD_SECONDS:
         return ""
     return f"as of {moment(rows.totals.at)}"
 
 
-def _letters(seen: Seen) -> str:
-    letters = seen.kafka.data and seen.kafka.data.letters
+def _letters(readings: Readings) -> str:
+    letters = readings.kafka.data and readings.kafka.data.letters
     if letters and not letters.whole:
         return "still being read"
     return f"{letters.sent_back:,} of them sent back" if letters and letters.sent_back else "in all"
@@ -121,9 +121,9 @@ def _letters(seen: Seen) -> str:
 # Tables.
 
 
-def types(seen: Seen) -> str:
+def types(readings: Readings) -> str:
     """Count the humans of each type, with its share."""
-    totals = seen.clickhouse.data.totals if seen.clickhouse.data else None
+    totals = readings.clickhouse.data.totals if readings.clickhouse.data else None
     counts = totals.counts if totals else dict.fromkeys(LABELS, 0)
     whole = sum(counts.values())
     rows = [
@@ -137,9 +137,9 @@ def types(seen: Seen) -> str:
     return _table(("Type", "Humans", "Share"), rows) if totals else _none("Nothing known yet")
 
 
-def lag(seen: Seen) -> str:
+def lag(readings: Readings) -> str:
     """Say how far each group is behind in each partition, with a bar."""
-    topics = seen.kafka.data
+    topics = readings.kafka.data
     if topics is None:
         return _none("Nothing known yet")
     if topics.lags is None:
@@ -161,9 +161,9 @@ def _bars(group: str, lags: Mapping[int, int]) -> str:
     return f'<ol class="bars" aria-label="Offsets behind, by partition">{bars}</ol>'
 
 
-def letters(seen: Seen) -> str:
+def letters(readings: Readings) -> str:
     """Count the dead letters by reason."""
-    found = seen.kafka.data.letters if seen.kafka.data else None
+    found = readings.kafka.data.letters if readings.kafka.data else None
     if found is None:
         return _none("Nothing known yet")
     rows = [
@@ -173,9 +173,9 @@ def letters(seen: Seen) -> str:
     return _table(("Reason", "Records"), rows) if rows else _none("None")
 
 
-def humans(seen: Seen) -> str:
+def humans(readings: Readings) -> str:
     """Show the latest humans."""
-    rows = seen.clickhouse.data
+    rows = readings.clickhouse.data
     if rows is None:
         return _none("Nothing known yet")
     return (
@@ -226,9 +226,9 @@ CARDS: Final = (
 )
 
 
-def head(card: Card, seen: Seen) -> str:
+def head(card: Card, readings: Readings) -> str:
     """Give a card's heading, and of when it is where that is not now."""
-    sources = _sources(card, seen)
+    sources = _sources(card, readings)
     stale = "; ".join(
         (f"{each.name} " if len(sources) > 1 else "") + _as_of(each)
         for each in sources
@@ -236,17 +236,17 @@ def head(card: Card, seen: Seen) -> str:
     )
     if stale:
         return f'<h2>{card.title}</h2><p class="as-of">{stale}</p>'
-    when = _when(seen) if card.counted else ""
+    when = _when(readings) if card.counted else ""
     return f'<h2>{card.title}</h2><p class="what">{when}</p>'
 
 
-def stale(card: Card, seen: Seen) -> bool:
+def stale(card: Card, readings: Readings) -> bool:
     """Tell whether a card shows what is no longer known to be so."""
-    return any(not each.up for each in _sources(card, seen))
+    return any(not each.up for each in _sources(card, readings))
 
 
-def _sources(card: Card, seen: Seen) -> Sequence[Source[Any]]:
-    return seen if card.source == "both" else [getattr(seen, card.source)]
+def _sources(card: Card, readings: Readings) -> Sequence[Reading[Any]]:
+    return readings if card.source == "both" else [getattr(readings, card.source)]
 
 
 def moment(seconds: float) -> str:
@@ -254,13 +254,13 @@ def moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%H:%M:%S UTC")
 
 
-def _as_of(source: Source[Any]) -> str:
+def _as_of(source: Reading[Any]) -> str:
     if source.up:
         return ""
     return f"as of {moment(source.at)}" if source.at else "not known yet"
 
 
-def _stale(source: Source[Any]) -> str:
+def _stale(source: Reading[Any]) -> str:
     return "" if source.up else " stale"
 
 

@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Source(Generic[T]):
+class Reading(Generic[T]):
     """What is known of one source at one moment; moments are seconds since 1970."""
 
     name: str
@@ -47,14 +47,14 @@ class Source(Generic[T]):
         return self.data is not None and self.down_since is None
 
 
-class Seen(NamedTuple):
+class Readings(NamedTuple):
     """Everything, at one moment."""
 
-    kafka: Source[Topics]
-    clickhouse: Source[Rows]
+    kafka: Reading[Topics]
+    clickhouse: Reading[Rows]
 
 
-class Watcher(Generic[T]):
+class Probe(Generic[T]):
     """Asks one source again and again until it is told to end."""
 
     def __init__(
@@ -64,7 +64,7 @@ class Watcher(Generic[T]):
         clock: Callable[[], float] = time.time,
         pause_seconds: float = _PAUSE_SECONDS,
     ) -> None:
-        self._source: Source[T] = Source(name)
+        self._reading: Reading[T] = Reading(name)
         self._look = look
         self._clock = clock
         self._pause = pause_seconds
@@ -75,12 +75,12 @@ class Watcher(Generic[T]):
         self._thread.start()
 
     @property
-    def source(self) -> Source[T]:
+    def reading(self) -> Reading[T]:
         """What is known now; one that has been silent for ten seconds is down."""
-        source, asked = self._source, self._asked
-        if source.down_since is None and asked and self._clock() - asked > _SILENT_SECONDS:
-            return replace(source, down_since=asked, why="it does not answer")
-        return source
+        reading, asked = self._reading, self._asked
+        if reading.down_since is None and asked and self._clock() - asked > _SILENT_SECONDS:
+            return replace(reading, down_since=asked, why="it does not answer")
+        return reading
 
     def end(self) -> None:
         """Ask no more."""
@@ -93,12 +93,12 @@ class Watcher(Generic[T]):
     def _run(self) -> None:
         while not self._end.is_set():
             self._asked = began = self._clock()
-            self._source = self._turn(began)
+            self._reading = self._turn(began)
             self._asked = None
             self._end.wait(self._pause)
 
-    def _turn(self, began: float) -> Source[T]:
-        before = self._source
+    def _turn(self, began: float) -> Reading[T]:
+        before = self._reading
         try:
             data = self._look()
         except Exception as error:  # noqa: BLE001 - whatever it is, the page has to say it
@@ -108,17 +108,17 @@ class Watcher(Generic[T]):
             return replace(before, down_since=before.down_since or began, why=why)
         if before.down_since is not None:
             logger.info("%s is back", before.name)
-        return Source(before.name, data, self._clock())
+        return Reading(before.name, data, self._clock())
 
 
 @contextmanager
-def watching(
+def probing(
     topics: Callable[[], Topics], rows: Callable[[], Rows]
-) -> Iterator[Callable[[], Seen]]:
+) -> Iterator[Callable[[], Readings]]:
     """Look at both sources from now on; yield what gives the state."""
-    kafka, clickhouse = Watcher("Kafka", topics), Watcher("ClickHouse", rows)
+    kafka, clickhouse = Probe("Kafka", topics), Probe("ClickHouse", rows)
     try:
-        yield lambda: Seen(kafka.source, clickhouse.source)
+        yield lambda: Readings(kafka.reading, clickhouse.reading)
     finally:
         kafka.end()
         clickhouse.end()

@@ -1,4 +1,4 @@
-"""The command `monitor`: what is seen of both servers, and the page of it, until a signal."""
+"""The command `monitor`: what is readings of both servers, and the page of it, until a signal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from domination import log
 from domination.clickhouse.server import Server
 from domination.errors import Exit
 from domination.lifecycle import Lifecycle
-from domination.monitor.probe import watching
+from domination.monitor.probe import probing
 from domination.monitor.rows import Tables
 from domination.monitor.server import listen, serving
 from domination.monitor.topics import Cluster
@@ -29,7 +29,7 @@ def run(settings: Settings, say: Callable[[str], None]) -> Exit:
     listening = listen(*settings.monitor_address)
     tables = Tables(Server(settings, _ANSWER_SECONDS))
     cluster = Cluster(settings)
-    with watching(cluster.look, tables.look) as see, serving(listening, see) as address:
+    with probing(cluster.look, tables.look) as see, serving(listening, see) as address:
         say(f"Domination at {address}")
         lifecycle.wait()
     return Exit.OK

@@ -24,9 +24,9 @@ from domination.monitor import charts, html
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from domination.monitor.probe import Seen
+    from domination.monitor.probe import Readings
 
-_Draw = Callable[["Seen"], None]
+_Draw = Callable[["Readings"], None]
 
 _DRAW_SECONDS: Final = 1.0
 _STYLE: Final = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
@@ -52,8 +52,8 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 @contextmanager
-def serving(listening: socket.socket, see: Callable[[], Seen]) -> Iterator[str]:
-    """Serve the page of what is seen, on a thread; yield its address once it answers."""
+def serving(listening: socket.socket, see: Callable[[], Readings]) -> Iterator[str]:
+    """Serve the page of what is readings, on a thread; yield its address once it answers."""
     app = FastAPI(openapi_url=None)
     app.add_api_route("/healthz", lambda: {"alive": True})
     ui.run_with(
@@ -83,17 +83,17 @@ def serving(listening: socket.socket, see: Callable[[], Seen]) -> Iterator[str]:
         thread.join(5)
 
 
-def _draw(see: Callable[[], Seen]) -> None:
-    """Draw the page for one who looks, and again and again with what is seen then."""
-    seen = see()
+def _draw(see: Callable[[], Readings]) -> None:
+    """Draw the page for one who looks, and again and again with what is readings then."""
+    readings = see()
     ui.add_css(_STYLE)
     with ui.element("header"):
         ui.html("Domination", tag="h1", sanitize=False)
-        again = [_text(html.status, seen, "status", 'role="status"')]
+        again = [_text(html.status, readings, "status", 'role="status"')]
     with ui.element("main"):
-        again.append(_text(html.figures, seen, "figures", tag="dl"))
+        again.append(_text(html.figures, readings, "figures", tag="dl"))
         for card in html.CARDS:
-            again.extend(_card(card, seen))
+            again.extend(_card(card, readings))
 
     def draw() -> None:
         now = see()
@@ -103,37 +103,37 @@ def _draw(see: Callable[[], Seen]) -> None:
     ui.timer(_DRAW_SECONDS, draw)
 
 
-def _card(card: html.Card, seen: Seen) -> Iterator[_Draw]:
+def _card(card: html.Card, readings: Readings) -> Iterator[_Draw]:
     with ui.element("section").classes(f"card {card.name}") as section:
-        yield _text(lambda now: html.head(card, now), seen, "head")
+        yield _text(lambda now: html.head(card, now), readings, "head")
         if card.chart:
-            yield _chart(card.chart, seen, card.says)
+            yield _chart(card.chart, readings, card.says)
         else:
-            yield _text(card.html, seen, "body")
+            yield _text(card.html, readings, "body")
 
-    def fade(now: Seen) -> None:
+    def fade(now: Readings) -> None:
         section.classes(**{"add" if html.stale(card, now) else "remove": "stale"})
 
-    fade(seen)
+    fade(readings)
     yield fade
 
 
 def _text(
-    of: Callable[[Seen], str], seen: Seen, name: str, props: str = "", tag: str = "div"
+    of: Callable[[Readings], str], readings: Readings, name: str, props: str = "", tag: str = "div"
 ) -> _Draw:
     # html.py has escaped what is not ours.
-    html = ui.html(of(seen), sanitize=False, tag=tag).classes(name).props(props)
+    html = ui.html(of(readings), sanitize=False, tag=tag).classes(name).props(props)
 
-    def draw(now: Seen) -> None:
+    def draw(now: Readings) -> None:
         html.set_content(of(now))
 
     return draw
 
 
-def _chart(of: Callable[[Seen], charts.Options], seen: Seen, says: str) -> _Draw:
-    chart = ui.echart(of(seen), renderer="svg").props(f'role="img" aria-label="{says}"')
+def _chart(of: Callable[[Readings], charts.Options], readings: Readings, says: str) -> _Draw:
+    chart = ui.echart(of(readings), renderer="svg").props(f'role="img" aria-label="{says}"')
 
-    def draw(now: Seen) -> None:
+    def draw(now: Readings) -> None:
         if (options := of(now)) != chart.options:
             chart.options.update(options)
             chart.update()

@@ -30,7 +30,7 @@ _RATE_SECONDS: Final = 10.0
 _KEPT: Final = 300
 
 
-class Letters(NamedTuple):
+class DeadLetterCounts(NamedTuple):
     """The dead letters that were in the topic since it was first looked at."""
 
     reasons: Mapping[str, int]
@@ -50,7 +50,7 @@ class Topics(NamedTuple):
     lags: Mapping[str, Mapping[int, int]] | None
     """Offsets not committed, by partition: of the `worker` group, and of ClickHouse's, which
     transactions' own marks take some of. None: the broker cannot tell."""
-    letters: Letters
+    letters: DeadLetterCounts
 
 
 class Tail:
@@ -159,7 +159,7 @@ class Cluster:
         }
         return lags or None
 
-    def _letters(self, partitions: int) -> Letters:
+    def _letters(self, partitions: int) -> DeadLetterCounts:
         self._tail.follow(self._settings.dead_letter_topic, partitions)
         for message in self._tail.new():
             headers = dead_letter.original(message.headers) or []
@@ -167,7 +167,9 @@ class Cluster:
                 self._reasons[letter.reason] += 1
             elif any(name == dead_letter.REPLAYED for name, _ in headers):
                 self._sent_back += 1
-        return Letters(dict(self._reasons.most_common()), self._sent_back, self._tail.whole)
+        return DeadLetterCounts(
+            dict(self._reasons.most_common()), self._sent_back, self._tail.whole
+        )
 
 
 def _groups(settings: Settings) -> dict[str, tuple[Group, str]]:
