@@ -6,7 +6,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
 from domination import broker
-from domination.clickhouse import schema
+from domination.clickhouse import queries, schema
 from domination.errors import DominationError, Exit
 from domination.group import Group
 from domination.identity import Identity
@@ -15,20 +15,11 @@ from domination.writer import Writer
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
+    from domination.clickhouse.queries import Database
     from domination.settings import Settings
 
 # A cluster that has never had a group or a transaction makes its own topics for them first.
 _SECONDS: Final = 20.0
-_RECENT_SECONDS: Final = 60
-_CONSUMERS: Final = f"""
-SELECT
-    notEmpty(assignments.partition_id),
-    last_poll_time > now() - {_RECENT_SECONDS},
-    exceptions.time[-1] > now() - {_RECENT_SECONDS},
-    exceptions.text[-1]
-FROM system.kafka_consumers
-WHERE database = currentDatabase() AND table = '{schema.STREAM}'
-"""  # noqa: S608 - of constants
 
 Finding = tuple[str, DominationError | None]
 
@@ -58,10 +49,10 @@ def of_kafka(settings: Settings) -> Iterator[Finding]:
     yield f"transactional ids {settings.id_prefix}…", _error(_transactions, settings)
 
 
-def of_clickhouse(settings: Settings, database: schema.Database, at: str) -> Iterator[Finding]:
+def of_clickhouse(settings: Settings, database: Database, at: str) -> Iterator[Finding]:
     """Look at the server, its tables and the consumer that fills them."""
     try:
-        version = schema.version(database)
+        version = queries.version(database)
         schema.require_version(database)
     except DominationError as error:
         yield f"ClickHouse {at}", error
@@ -75,9 +66,8 @@ def of_clickhouse(settings: Settings, database: schema.Database, at: str) -> Ite
         yield from _lag(settings)
 
 
-def _loading(database: schema.Database) -> None:
-    query = "SELECT value FROM system.server_settings WHERE name = 'async_load_databases'"
-    if database.execute(query) != [("0",)]:
+def _loading(database: Database) -> None:
+    if queries.server_setting(database, "async_load_databases") != "0":
         raise DominationError(
             Exit.SETTING,
             "is on: after a restart records may be read before the tables they go to are there, "
@@ -85,8 +75,8 @@ def _loading(database: schema.Database) -> None:
         )
 
 
-def _tables(database: schema.Database, settings: Settings) -> None:
-    found = schema.tables(database)
+def _tables(database: Database, settings: Settings) -> None:
+    found = queries.tables(database)
     missing = [name for name, _ in schema.statements(settings) if name not in found]
     if missing:
         raise DominationError(
@@ -100,20 +90,21 @@ def _tables(database: schema.Database, settings: Settings) -> None:
         )
 
 
-def _consumer(database: schema.Database) -> None:
-    rows = database.execute(_CONSUMERS)
-    if not any(assigned for assigned, *_ in rows):
-        told = [str(exception).splitlines()[0] for *_, exception in rows if exception]
+def _consumer(database: Database) -> None:
+    consumers = queries.consumers(database, schema.STREAM)
+    if not any(each.assigned for each in consumers):
+        errors = [each.error.splitlines()[0] for each in consumers if each.error]
         raise DominationError(
             Exit.UNAVAILABLE,
-            "has no partition" + (f": {told[0]}" if told else " yet; look again in a moment"),
+            "has no partition" + (f": {errors[0]}" if errors else " yet; look again in a moment"),
         )
-    for _, asking, troubled, exception in rows:
-        if troubled:
-            raise DominationError(Exit.UNAVAILABLE, str(exception).splitlines()[0])
-        if not asking:
+    for consumer in consumers:
+        if consumer.failing:
+            raise DominationError(Exit.UNAVAILABLE, consumer.error.splitlines()[0])
+        if not consumer.polling:
             raise DominationError(
-                Exit.UNAVAILABLE, f"has not asked for {_RECENT_SECONDS} s; see ClickHouse's log"
+                Exit.UNAVAILABLE,
+                f"has not asked for {queries.RECENT_SECONDS} s; see ClickHouse's log",
             )
 
 

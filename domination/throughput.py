@@ -1,4 +1,4 @@
-"""How fast a worker goes, said once in a while."""
+"""How fast a worker writes, logged once in a while."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class ThroughputLog:
-    """Counts what a worker has written, and logs it at most every `seconds`."""
+    """Counts what a worker writes, and logs its rate every `seconds` at most."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class ThroughputLog:
         self._total += shadows + dead_letters
 
     def report(self, *, last: bool = False) -> None:
-        """Log the rate if it is time to; with `last`, the total."""
+        """Log the rate if `seconds` have passed; with `last`, log the total instead."""
         passed = self._clock() - self._since
         if last:
             self._log.info("wrote %s records in all", f"{self._total:,}")

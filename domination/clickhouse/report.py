@@ -1,19 +1,19 @@
-"""What is stored: how many humans of each type, since when, and what was broken."""
+"""The report: the rows of each type, the first and the last, and the broken records."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from domination.shadow import LABELS
+from domination.clickhouse import queries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from domination.clickhouse.schema import Database
+    from domination.clickhouse.queries import Database
 
 
 class Report(NamedTuple):
-    """The rows of `shadow`, each counted once; times are UTC, to the millisecond."""
+    """The rows of `shadow`, each counted once; a time is UTC, YYYY-MM-DD hh:mm:ss.mmm."""
 
     counts: dict[str, int]
     """Rows of each type by its name, the most frequent first."""
@@ -24,15 +24,15 @@ class Report(NamedTuple):
 
     @property
     def total(self) -> int:
-        """All rows."""
+        """Count the rows of all types."""
         return sum(self.counts.values())
 
     def share(self, name: str) -> float:
-        """Give the part of the rows that are of a type, 0 to 1."""
+        """Give a type's share of the rows, 0 to 1."""
         return self.counts[name] / self.total if self.total else 0.0
 
     def lines(self) -> Iterator[str]:
-        """Write it as a table for people."""
+        """Give the lines of a table for people."""
         width = max(len(f"{self.total:,}"), len("humans"))
         yield f"{'type':<12}  {'humans':>{width}}   share"
         for name, count in self.counts.items():
@@ -42,7 +42,7 @@ class Report(NamedTuple):
         yield f"broken records: {self.broken:,}"
 
     def json(self) -> dict[str, Any]:
-        """Write it for programs."""
+        """Give an object for programs."""
         types = [
             {"type": name, "humans": count, "share": self.share(name)}
             for name, count in self.counts.items()
@@ -58,15 +58,11 @@ class Report(NamedTuple):
 
 def report(database: Database) -> Report:
     """Ask for the report."""
-    rows = database.execute(
-        "SELECT toString(type), count(), toString(min(emit_timestamp)),"
-        " toString(max(emit_timestamp)) FROM shadow FINAL GROUP BY type"
-    )
-    ((broken,),) = database.execute("SELECT count() FROM shadow_broken FINAL")
-    counts = dict.fromkeys(LABELS, 0) | {name: int(count) for name, count, _, _ in rows}
+    found = queries.rows_by_type(database)
+    counts = queries.no_counts() | {each.type: each.rows for each in found}
     return Report(
         dict(sorted(counts.items(), key=lambda item: -item[1])),
-        min((first for _, _, first, _ in rows), default=None),
-        max((last for _, _, _, last in rows), default=None),
-        int(broken),
+        min((each.first for each in found), default=None),
+        max((each.last for each in found), default=None),
+        queries.broken(database),
     )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from domination.clickhouse import queries
 from domination.errors import DominationError, Exit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from domination.clickhouse.queries import Database
     from domination.settings import Settings
 
 OLDEST: Final = (25, 3)
@@ -19,21 +21,14 @@ OLDEST: Final = (25, 3)
 STREAM: Final = "shadow_stream"
 CONSUMER: Final = "shadow_consumer"
 
-# In a wheel the files lie inside the package, in a checkout beside it.
-_PACKAGE = Path(__file__).parent.parent
-_INSTALLED = _PACKAGE / "sql"
-_DIRECTORY = _INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parent / "schema"
-
-
-class Database(Protocol):
-    """A ClickHouse, by whatever way it is asked."""
-
-    def execute(self, query: str) -> list[tuple[Any, ...]]:
-        """Run one statement in the database of the settings; give its rows."""
+# A wheel has the files inside the package, a checkout has them beside it.
+_PACKAGE: Final = Path(__file__).parent.parent
+_INSTALLED: Final = _PACKAGE / "sql"
+_DIRECTORY: Final = _INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parent / "schema"
 
 
 class Statement(NamedTuple):
-    """What makes one table or view."""
+    """A CREATE statement, and the table or view that it makes."""
 
     name: str
     sql: str
@@ -41,9 +36,8 @@ class Statement(NamedTuple):
 
 def statements(settings: Settings) -> list[Statement]:
     """Give the statements in the order they have to run in, without comments."""
-    brokers = settings.clickhouse_kafka_brokers or settings.bootstrap_servers
     values = {
-        "brokers": brokers,
+        "brokers": settings.clickhouse_kafka_brokers or settings.bootstrap_servers,
         "topic": settings.output_topic,
         "group": settings.clickhouse_group,
     }
@@ -54,63 +48,52 @@ def statements(settings: Settings) -> list[Statement]:
 
 
 def apply(database: Database, settings: Settings) -> Iterator[tuple[str, str]]:
-    """Make what is missing; yield each name with what came of it.
+    """Make the tables that are missing; yield the name of each table and what was done.
 
-    A stream of other settings is made again: Kafka keeps its place. Nothing is read before all is
-    there, since the consumer is made last. Raises `DominationError` (78) where ClickHouse is too
-    old.
+    A stream with other settings is dropped and made again; Kafka keeps its offsets. ClickHouse
+    reads nothing before all tables are there, since the consumer is the last one. Raises
+    `DominationError` (78) where ClickHouse is too old.
     """
     require_version(database)
-    found = tables(database)
-    again = STREAM in found and stale(database, settings, found)
-    if again:
-        for name in (CONSUMER, STREAM):
-            database.execute(f"DROP TABLE IF EXISTS {name}")
+    found = queries.tables(database)
+    dropped = _drop_stale(database, settings, found)
     for name, sql in statements(settings):
         database.execute(sql)
-        if again and name in (CONSUMER, STREAM):
+        if name in dropped:
             yield name, "made again, with other settings"
         else:
             yield name, "exists, left as it is" if name in found else "made"
 
 
-def tables(database: Database) -> dict[str, str]:
-    """Give the tables and views that there are, each with its engine."""
-    query = "SELECT name, engine_full FROM system.tables WHERE database = currentDatabase()"
-    return dict(database.execute(query))
+def _drop_stale(
+    database: Database, settings: Settings, found: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Drop the stream and its consumer where the stream is stale; give what was dropped."""
+    if STREAM not in found or not stale(database, settings, found):
+        return ()
+    dropped = (CONSUMER, STREAM)
+    for name in dropped:
+        database.execute(f"DROP TABLE IF EXISTS {name}")
+    return dropped
 
 
 def stale(database: Database, settings: Settings, found: Mapping[str, str]) -> bool:
     """Tell whether the stream among the tables `found` reads with other settings than these."""
-    sql = dict(statements(settings))[STREAM]
-    # ClickHouse itself writes the one as it shows the other.
-    ((line,),) = database.execute(f"SELECT formatQuerySingleLine({literal(sql)})")
-    return found[STREAM] != str(line).partition(" ENGINE = ")[2]
-
-
-def version(database: Database) -> str:
-    """Ask for ClickHouse's version."""
-    return str(database.execute("SELECT version()")[0][0])
+    return found[STREAM] != queries.engine(database, dict(statements(settings))[STREAM])
 
 
 def require_version(database: Database) -> None:
     """End with 78 where ClickHouse is too old to read from Kafka 4."""
-    found = version(database)
+    found = queries.version(database)
     if tuple(map(int, found.split(".")[:2])) < OLDEST:
         oldest = ".".join(map(str, OLDEST))
         raise DominationError(
             Exit.SETTING,
-            f"ClickHouse {found} is too old to read from Kafka 4: it takes {oldest} or later",
+            f"ClickHouse {found} is too old to read from Kafka 4: install {oldest} or later",
         )
-
-
-def literal(text: str) -> str:
-    """Write a text as a literal of SQL."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
 
 
 def _fill(text: str, values: dict[str, str]) -> str:
     lines = [line for line in text.splitlines() if not line.startswith("--")]
-    filled = {name: literal(value) for name, value in values.items()}
+    filled = {name: queries.literal(value) for name, value in values.items()}
     return Template("\n".join(lines)).substitute(filled)

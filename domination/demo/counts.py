@@ -1,4 +1,4 @@
-"""What the demo sees of the system it runs: the topics as they grow, and the rows."""
+"""What the demo counts of the system it runs: records in the topics, and rows."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from domination.clickhouse import queries
 from domination.monitor.rate import Rate
-from domination.monitor.rows import counts, latest
-from domination.monitor.topics import Tail
+from domination.tail import Tail
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from domination.clickhouse.schema import Database
-    from domination.monitor.rows import Human
+    from domination.clickhouse.queries import Database, Human
     from domination.settings import Settings
 
 _LOOK_SECONDS: Final = 0.5
+_LATEST: Final = 5
+# Rows come once a second: the mean of three.
 _RATE_SECONDS: Final = 3.0
-"""The rate is the mean of so many: rows come once a second."""
 
 
 class Snapshot(NamedTuple):
@@ -36,7 +36,7 @@ class Snapshot(NamedTuple):
     """Rows a second."""
 
     def line(self) -> str:
-        """Write it as one line."""
+        """Give the state as one line."""
         counts = ", ".join(f"{name} {count:,}" for name, count in self.counts.items())
         return (
             f"{self.ratings:,} ratings, {self.shadows:,} shadows, {self.rows:,} rows, "
@@ -45,20 +45,19 @@ class Snapshot(NamedTuple):
 
 
 class Tally:
-    """Looks at the topics and at the rows stamped since it was made."""
+    """Counts what comes into the topics, and the rows emitted, since it was made."""
 
     def __init__(
-        self, settings: Settings, partitions: Mapping[str, int], clickhouse: Database
+        self, settings: Settings, partitions: Mapping[str, int], database: Database
     ) -> None:
-        self._clickhouse = clickhouse
+        self._database = database
         self._topics = settings.topics[1:]
-        self._seen: Counter[str | None] = Counter()
-        # Offsets would not do: the transactions' own marks are among them.
+        self._counts: Counter[str | None] = Counter()
+        # It counts records, since transaction markers are among the offsets.
         self._tail = Tail(settings)
         for topic in self._topics:
             self._tail.follow(topic, partitions[topic])
-        ((now,),) = clickhouse.execute("SELECT toString(now64(3, 'UTC'))")
-        self._ours = f"FINAL WHERE emit_timestamp >= '{now}'"
+        self._since = queries.now(database)
         self._looked = time.monotonic()
         self._rate = Rate(_RATE_SECONDS)
         self._rate.add(self._looked, 0)
@@ -68,22 +67,20 @@ class Tally:
         return time.monotonic() - self._looked >= _LOOK_SECONDS
 
     def close(self) -> None:
-        """Stop looking."""
+        """Stop reading the topics."""
         self._tail.close()
 
     def look(self, ratings: int) -> Snapshot:
-        """Look at everything, `ratings` having been sent."""
-        self._seen.update(each.topic() for each in self._tail.new())
-        shadows, dead_letters = (self._seen[topic] for topic in self._topics)
-        found = counts(self._clickhouse, self._ours)
-        rows = sum(found.values())
+        """Count again; `ratings` have been sent by now."""
+        self._counts.update(each.topic() for each in self._tail.new())
+        shadows, dead_letters = (self._counts[topic] for topic in self._topics)
+        counts = queries.counts(self._database, self._since)
+        rows = sum(counts.values())
         self._looked = time.monotonic()
         rate = self._rate.add(self._looked, rows) or 0.0
-        newest = latest(self._clickhouse, self._ours)
-        return Snapshot(ratings, shadows, dead_letters, rows, found, newest, rate)
+        latest = queries.latest(self._database, _LATEST, self._since)
+        return Snapshot(ratings, shadows, dead_letters, rows, counts, latest, rate)
 
     def each_once(self) -> bool:
         """Tell whether no human has two rows."""
-        query = f"SELECT count(), uniqExact(unique_id) FROM shadow {self._ours}"  # noqa: S608 - ours
-        ((rows, humans),) = self._clickhouse.execute(query)
-        return bool(rows == humans)
+        return queries.each_once(self._database, self._since)

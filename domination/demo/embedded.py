@@ -1,7 +1,7 @@
-"""What a bare machine lacks, in this process: a Kafka, librdkafka's mock, and a ClickHouse, chdb.
+"""A Kafka and a ClickHouse in this process: librdkafka's mock broker, and chdb.
 
-The mock broker keeps no offsets of transactions and hides no aborted records: this is to look at,
-never to prove anything with. The ClickHouse is the real one.
+The mock broker keeps no offsets of transactions and does not hide aborted records. So it serves to
+show the system, never to prove anything. The ClickHouse is the real one.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 DATABASE: Final = "domination"
 
-# Or a restart may read from Kafka before the tables that it goes to are there; and after a kill the
-# partitions would wait 45 seconds for the one that is gone.
+# With async_load_databases a restart may read from Kafka before the tables for the rows are loaded.
+# Without the time-out Kafka keeps the partitions for a killed ClickHouse for 45 seconds.
 _CONFIG: Final = """\
 <clickhouse>
     <async_load_databases>false</async_load_databases>
@@ -33,7 +33,7 @@ _CONFIG: Final = """\
 
 @contextmanager
 def mock_broker() -> Iterator[str]:
-    """Run a mock broker; yield its address. It makes topics of four partitions when asked."""
+    """Run a mock broker; yield its address. It makes a topic, of four partitions, on first use."""
     producer = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "mock", "log_level": 0})
     broker = next(iter(producer.list_topics(timeout=10).brokers.values()))
     yield f"{broker.host}:{broker.port}"
@@ -42,8 +42,8 @@ def mock_broker() -> Iterator[str]:
 class EmbeddedClickHouse:
     """A ClickHouse without a server, its data in a directory; at most one in a process at a time.
 
-    Any thread may ask it; one at a time does. Raises `DominationError` (78) where chdb is not
-    installed.
+    Any thread may ask it; it answers one after the other. Raises `DominationError` (78) where chdb
+    is not installed.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -65,6 +65,6 @@ class EmbeddedClickHouse:
         return [tuple(orjson.loads(line)) for line in answer.splitlines()]
 
     def close(self) -> None:
-        """Stop reading, and end."""
+        """Stop reading from Kafka, and end."""
         with self._lock:
             self._session.close()

@@ -1,4 +1,4 @@
-"""The live view of the demo, drawn by rich; only its extra has that."""
+"""The live view of the demo, drawn by rich, which only the extra `demo` installs."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _COLOURS: Final = {"Incompatible": "red", "Sha": "yellow", "Dow": "cyan", "ShaDo
 
 @contextmanager
 def live_view(title: str) -> Iterator[LiveView]:
-    """Take a part of the terminal, and leave what it showed last."""
-    # NO_COLOR alone would leave rich bold and dim.
+    """Take a part of the terminal; what it showed last stays there."""
+    # With NO_COLOR alone rich still writes bold and dim.
     plain = bool(os.environ.get("NO_COLOR"))
     console = Console(color_system=None if plain else "auto")
     with Live(console=console, auto_refresh=False) as live:
@@ -35,14 +35,14 @@ def live_view(title: str) -> Iterator[LiveView]:
 
 
 class LiveView:
-    """A panel that is drawn again with each snapshot."""
+    """A panel, drawn again for each snapshot."""
 
     def __init__(self, live: Live, title: str) -> None:
         self._live = live
         self._title = title
 
     def show(self, snapshot: Snapshot) -> None:
-        """Show the state."""
+        """Draw a snapshot."""
         self._live.update(_panel(snapshot, self._title), refresh=True)
 
 
@@ -90,8 +90,10 @@ def _bars(snapshot: Snapshot) -> RenderableType:
 
 def _latest(snapshot: Snapshot) -> RenderableType:
     table = Table.grid(padding=(0, 2))
-    for unique_id, name, stamp in snapshot.latest:
+    for human in snapshot.latest:
         table.add_row(
-            Text(unique_id, style="dim"), Text(name, style=_COLOURS[name]), stamp.split(" ")[1]
+            Text(human.unique_id, style="dim"),
+            Text(human.type, style=_COLOURS[human.type]),
+            human.time_of_day,
         )
     return table

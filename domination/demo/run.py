@@ -1,7 +1,7 @@
-"""The whole system on a bare machine: nothing is installed, nothing stays.
+"""The whole system on a bare machine: it installs nothing, and leaves nothing behind.
 
-A mock broker and a ClickHouse in this process (`embedded.py`), HumanRatings, and a worker as its
-own process, which is the same that runs on a real Kafka.
+A mock broker and a ClickHouse run in this process (`embedded.py`), and HumanRatings. The worker is
+a process of its own: the same program as with a real Kafka.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from domination.settings import PREFIX, Settings, environment_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from domination.clickhouse.schema import Database
+    from domination.clickhouse.queries import Database
     from domination.demo.terminal import View
 
 _LOOK_SECONDS: Final = 0.1
@@ -56,41 +56,53 @@ class Plan(NamedTuple):
     """Where to keep the rows; None: nowhere."""
 
 
+class _System(NamedTuple):
+    """The parts that run."""
+
+    settings: Settings
+    worker: subprocess.Popen[bytes]
+    tally: Tally
+    page: str
+    """The address of the monitor's page."""
+
+
 def run(plan: Plan, say: Callable[[str], None]) -> Exit:
     """Rate humans until a signal, or until all of them are rows or dead letters.
 
-    Gives 0 if each human is exactly one row or one dead letter in the end; says so in a last line.
+    Say in a last line whether each human is exactly one row or one dead letter; give 0 if so.
     """
     lifecycle = Lifecycle()
+    with _running(plan.data, lifecycle) as system:
+        kafka = system.settings.bootstrap_servers
+        with open_view(f"Domination, Kafka at {kafka}, a page at {system.page}") as view:
+            sent = _rate_humans(plan, system, view, going=lambda: not lifecycle.stopping)
+            _wait_for_rows(sent, system.tally, view)
+        return _verdict(sent, system.tally, say)
+
+
+@contextmanager
+def _running(data: Path | None, lifecycle: Lifecycle) -> Iterator[_System]:
+    """Run the broker, the worker, ClickHouse and the page."""
     with ExitStack() as stack:
         address = stack.enter_context(mock_broker())
         scratch = stack.enter_context(_scratch())
         settings = Settings(bootstrap_servers=address, log_level="error")
         log.configure(settings)
-        partitions = Admin(settings).partitions(needed(settings))  # Asking makes them, here.
+        # The mock broker makes a topic when it is asked for it.
+        partitions = Admin(settings).partitions(needed(settings))
         worker = stack.enter_context(_worker(settings, scratch))
         lifecycle.stop_on_signals(lambda: _sweep(worker, scratch))
-        clickhouse = EmbeddedClickHouse(plan.data or scratch / "clickhouse")
+        clickhouse = EmbeddedClickHouse(data or scratch / "clickhouse")
         stack.enter_context(closing(clickhouse))
-        for _ in schema.apply(clickhouse, settings):
-            pass
+        list(schema.apply(clickhouse, settings))
         tally = stack.enter_context(closing(Tally(settings, partitions, clickhouse)))
         page = stack.enter_context(_page(settings, clickhouse))
-        with open_view(f"Domination, Kafka at {address}, a page at {page}") as view:
-            sent = 0
-            for batch in _humans(plan, settings, going=lambda: not lifecycle.stopping):
-                sent += batch
-                if tally.due():
-                    view.show(tally.look(sent))
-                if worker.poll() is not None:
-                    raise DominationError(Exit.BUG, f"the worker ended with {worker.returncode}")
-            _finish(sent, tally, view)
-        return _verdict(sent, tally, say)
+        yield _System(settings, worker, tally, page)
 
 
 @contextmanager
 def _page(settings: Settings, clickhouse: Database) -> Iterator[str]:
-    """Serve the monitor's page of these two: at its usual address, or else on a free port."""
+    """Serve the monitor's page at its usual address, or on a free port if that one is taken."""
     with needs_extra("the page"):
         from domination.monitor.server import listen, serving  # noqa: PLC0415 - takes a second
     host, port = settings.monitor_address
@@ -101,22 +113,33 @@ def _page(settings: Settings, clickhouse: Database) -> Iterator[str]:
     cluster = Cluster(settings, offsets=False)
     with (
         closing(cluster),
-        probing(cluster.look, Tables(clickhouse).look) as see,
-        serving(listening, see) as address,
+        probing(cluster.look, Tables(clickhouse).look) as read,
+        serving(listening, read) as address,
     ):
         yield address
 
 
+def _rate_humans(plan: Plan, system: _System, view: View, going: Callable[[], bool]) -> int:
+    """Send the humans while the view shows what becomes of them; give how many were sent."""
+    sent = 0
+    for batch in _humans(plan, system.settings, going):
+        sent += batch
+        if system.tally.due():
+            view.show(system.tally.look(sent))
+        if system.worker.poll() is not None:
+            raise DominationError(Exit.BUG, f"the worker ended with {system.worker.returncode}")
+    return sent
+
+
 def _humans(plan: Plan, settings: Settings, going: Callable[[], bool]) -> Iterator[int]:
-    """Send the humans; yield how many each time some were."""
+    """Send the humans; yield the size of each batch that was sent."""
     producer = HumanProducer(settings)
     records = encoded(islice(human_ratings(plan.seed), plan.humans), plan.bad, plan.seed)
     yield from producer.send(records, plan.rate, going)
     producer.finish()
 
 
-def _finish(sent: int, tally: Tally, view: View) -> None:
-    """Wait for the last rows."""
+def _wait_for_rows(sent: int, tally: Tally, view: View) -> None:
     deadline = time.monotonic() + _LAST_SECONDS
     while time.monotonic() < deadline:
         snapshot = tally.look(sent)
@@ -152,18 +175,10 @@ def _sweep(worker: subprocess.Popen[bytes], scratch: Path) -> None:
 
 @contextmanager
 def _worker(settings: Settings, scratch: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a worker as its own process, out of reach of the terminal's Ctrl-C."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    environment |= {
-        "TMPDIR": str(scratch),
-        environment_name("bootstrap_servers"): settings.bootstrap_servers,
-        environment_name("availability_timeout_seconds"): str(_WORKER_PATIENCE_SECONDS),
-        # The mock broker never answers what its topics' limits are.
-        environment_name("kafka.message.max.bytes"): str(DEFAULT_SIZE_LIMIT),
-    }
+    """Run a worker in a session of its own, which the terminal's Ctrl-C does not reach."""
     worker = subprocess.Popen(
         [sys.executable, "-m", "domination", "worker", "-l", "error"],
-        env=environment,
+        env=_environment(settings, scratch),
         start_new_session=True,
     )
     try:
@@ -171,3 +186,14 @@ def _worker(settings: Settings, scratch: Path) -> Iterator[subprocess.Popen[byte
     finally:
         worker.terminate()
         worker.wait()
+
+
+def _environment(settings: Settings, scratch: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return kept | {
+        "TMPDIR": str(scratch),
+        environment_name("bootstrap_servers"): settings.bootstrap_servers,
+        environment_name("availability_timeout_seconds"): str(_WORKER_PATIENCE_SECONDS),
+        # The mock broker never answers a question for a topic's limits.
+        environment_name("kafka.message.max.bytes"): str(DEFAULT_SIZE_LIMIT),
+    }

@@ -1,4 +1,4 @@
-"""How the demo looks: a live view on a terminal, plain lines elsewhere."""
+"""The view of the demo: live on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ _LINE_SECONDS: Final = 1.0
 
 
 class View(Protocol):
-    """Shows what it is given."""
+    """Shows one snapshot after the other."""
 
     def show(self, snapshot: Snapshot) -> None:
-        """Show the state."""
+        """Show a snapshot."""
 
 
 def live(stream: TextIO) -> bool:
-    """Tell whether a stream goes to a terminal that can write over what it shows."""
+    """Tell whether a stream goes to a terminal that can move its cursor."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 @contextmanager
 def open_view(title: str) -> Iterator[View]:
-    """Open a view for the kind of output that there is."""
+    """Open the view that fits standard output."""
     if not live(sys.stdout):
-        print(title, flush=True)  # noqa: T201 - it is what people look at
+        print(title, flush=True)  # noqa: T201 - people look at it
         yield _Lines()
         return
     with needs_extra("the live view"):
         from domination.demo.panel import live_view  # noqa: PLC0415 - rich is an extra
-    with live_view(title) as screen:
-        yield screen
+    with live_view(title) as view:
+        yield view
 
 
 class _Lines:

@@ -1,13 +1,14 @@
-"""The monitor's charts, as ECharts is told them. Pure.
+"""The monitor's charts, as options of ECharts. Pure.
 
-Each colour is a variable of page.css, so that they follow the light and the dark by themselves.
+Each colour is a variable of page.css, so that the charts follow the light and the dark.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from domination.monitor.rows import BUCKET_SECONDS, MINUTES
+from domination.monitor.rate import CHART_MINUTES
+from domination.monitor.rows import BUCKET_SECONDS
 from domination.shadow import LABELS
 
 if TYPE_CHECKING:
@@ -34,12 +35,12 @@ def throughput(readings: Readings) -> Options:
         ]
     )
     if now := max((points[-1][0] for _, points in lines.values() if points), default=None):
-        options["xAxis"] |= {"min": (now - MINUTES * 60) * 1000, "max": now * 1000}
+        options["xAxis"] |= {"min": (now - CHART_MINUTES * 60) * 1000, "max": now * 1000}
     return options
 
 
 def over_time(readings: Readings) -> Options:
-    """Draw shadows a second by type, one upon the other, by when they were emitted."""
+    """Draw shadows a second by type, stacked, by the time they were emitted."""
     return _areas(readings, lambda count, _: count / BUCKET_SECONDS)
 
 
@@ -119,7 +120,7 @@ def _line(name: str, colour: str, data: list[list[float | None]], **more: Any) -
 
 
 def _with_gaps(points: Iterable[tuple[float, float]]) -> Iterable[tuple[float, float | None]]:
-    """Break a line where nothing was known for a while, instead of drawing across."""
+    """Break a line where no rate is known for a while."""
     before: float | None = None
     for at, value in points:
         if before is not None and at - before > _GAP_SECONDS:

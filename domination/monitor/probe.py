@@ -1,7 +1,7 @@
-"""What the monitor sees: of each source the last that it told, and whether it still does.
+"""Probes: each asks one source again and again, and keeps its last answer as a reading.
 
-Each source is asked on a thread of its own, so that one that does not answer holds nobody up, and
-once for all who look.
+Each probe has a thread of its own, so that a source that does not answer holds nobody up. All who
+look at the page share the probes.
 """
 
 from __future__ import annotations
@@ -34,28 +34,28 @@ class Reading(Generic[T]):
 
     name: str
     data: T | None = None
-    """The last that it told."""
+    """The last answer."""
     at: float | None = None
-    """When it told that."""
+    """When the last answer came."""
     down_since: float | None = None
     why: str = ""
-    """What is wrong with it while it is down."""
+    """What is wrong while the source is down; empty while it is up."""
 
     @property
     def up(self) -> bool:
-        """Whether what it told last is fresh."""
+        """Whether the last answer is fresh."""
         return self.data is not None and self.down_since is None
 
 
 class Readings(NamedTuple):
-    """Everything, at one moment."""
+    """The readings of both sources at one moment."""
 
     kafka: Reading[Topics]
     clickhouse: Reading[Rows]
 
 
 class Probe(Generic[T]):
-    """Asks one source again and again until it is told to end."""
+    """Asks one source again and again until `end`."""
 
     def __init__(
         self,
@@ -70,13 +70,13 @@ class Probe(Generic[T]):
         self._pause = pause_seconds
         self._asked: float | None = None
         self._end = threading.Event()
-        # A daemon: a source that does not answer does not hold up the end either.
+        # A daemon: a source that does not answer cannot keep the process alive.
         self._thread = threading.Thread(target=self._run, name=f"domination-{name}", daemon=True)
         self._thread.start()
 
     @property
     def reading(self) -> Reading[T]:
-        """What is known now; one that has been silent for ten seconds is down."""
+        """What is known now. A source that has been silent for ten seconds is down."""
         reading, asked = self._reading, self._asked
         if reading.down_since is None and asked and self._clock() - asked > _SILENT_SECONDS:
             return replace(reading, down_since=asked, why="it does not answer")
@@ -87,22 +87,22 @@ class Probe(Generic[T]):
         self._end.set()
 
     def join(self) -> None:
-        """Wait for an answer that is on its way, a second at most."""
+        """Wait a second at most for an answer that is on its way."""
         self._thread.join(_LAST_SECONDS)
 
     def _run(self) -> None:
         while not self._end.is_set():
             self._asked = began = self._clock()
-            self._reading = self._turn(began)
+            self._reading = self._ask(began)
             self._asked = None
             self._end.wait(self._pause)
 
-    def _turn(self, began: float) -> Reading[T]:
+    def _ask(self, began: float) -> Reading[T]:
         before = self._reading
         try:
             data = self._look()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the page has to say it
-            why = _told(error)
+        except Exception as error:  # noqa: BLE001 - the page shows any error
+            why = _why(error)
             if before.down_since is None:
                 logger.warning("%s is down: %s", before.name, why)
             return replace(before, down_since=before.down_since or began, why=why)
@@ -115,7 +115,7 @@ class Probe(Generic[T]):
 def probing(
     topics: Callable[[], Topics], rows: Callable[[], Rows]
 ) -> Iterator[Callable[[], Readings]]:
-    """Look at both sources from now on; yield what gives the state."""
+    """Probe both sources meanwhile; yield the function that gives their readings."""
     kafka, clickhouse = Probe("Kafka", topics), Probe("ClickHouse", rows)
     try:
         yield lambda: Readings(kafka.reading, clickhouse.reading)
@@ -126,6 +126,6 @@ def probing(
         clickhouse.join()
 
 
-def _told(error: Exception) -> str:
+def _why(error: Exception) -> str:
     first = str(error).partition("\n")[0] or type(error).__name__
     return first if isinstance(error, DominationError) else f"{type(error).__name__}: {first}"

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Final
+
+CHART_MINUTES: Final = 5
+"""How far back the charts go."""
+
+_MEAN_SECONDS: Final = 10.0
 
 
 class Rate:
-    """The growth of a total a second, as the mean of the last `seconds`; the last `kept` of them.
+    """The growth of a total a second, as the mean of the last `seconds`; it keeps the last `kept`.
 
-    A total that falls, as where a table is emptied, does not grow.
+    A total that falls, because a table was emptied say, has a rate of 0.
     """
 
     def __init__(self, seconds: float, kept: int = 1) -> None:
@@ -28,3 +34,8 @@ class Rate:
         rate = max(0.0, (total - before) / (moment - since))
         self.history.append((moment, rate))
         return rate
+
+
+def charted_rate() -> Rate:
+    """Make a rate whose history fills a chart: a probe adds to it once a second."""
+    return Rate(_MEAN_SECONDS, kept=CHART_MINUTES * 60)

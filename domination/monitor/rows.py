@@ -1,58 +1,44 @@
-"""What ClickHouse has, asked while it grows: cheaply, again and again.
+"""The state of the rows, asked again and again while they grow.
 
-What only looks at the parts' own figures or at the newest rows is asked each time. What reads whole
-tables, or minutes of one, is asked again after 20 times as long as the answers took, so that large
-tables take no more than a twentieth of the server's time.
+A look asks the cheap questions: the figures of the table's parts, and the newest rows. The others
+read whole tables, or minutes of one. The next look asks them again only after 20 times as long as
+ClickHouse took to answer, so that they take a twentieth of its time at most.
 """
 
 from __future__ import annotations
 
 import time
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from domination.monitor.rate import Rate
-from domination.shadow import LABELS
+from domination.clickhouse import queries
+from domination.monitor.rate import CHART_MINUTES, charted_rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from domination.clickhouse.schema import Database
+    from domination.clickhouse.queries import Database, Human
 
-MINUTES: Final = 5
 BUCKET_SECONDS: Final = 5
 
-_RATE_SECONDS: Final = 10.0
-_SHARE: Final = 20
+_REST: Final = 20
 _LATEST: Final = 8
-# Rows come a second after they were emitted, or two.
+# A row is visible a second or two after it was emitted.
 _LATE_SECONDS: Final = 3
-# With more of them reading each once takes too long to be asked again and again.
-_EXACT: Final = 10_000_000
-_LONGEST_ID: Final = 64
-# More often than that a row is hardly there before it is merged.
-_COPIES: Final = 4
-
-
-class Human(NamedTuple):
-    """A judged human; the id is cut after 64 characters, the time is UTC."""
-
-    unique_id: str
-    type: str
-    time: str
+# To count more rows than this exactly takes too long to do it again and again.
+_EXACT_ROWS: Final = 10_000_000
 
 
 class Totals(NamedTuple):
-    """What has to be counted."""
+    """The figures that ClickHouse has to count."""
 
     counts: Mapping[str, int]
     """Rows of each type by its name."""
     exact: bool
-    """Whether each row counts once; else one that was read again may count twice for a while."""
+    """Whether each row counts once; otherwise a copy counts until ClickHouse has merged it."""
     broken: int
     """Rows of `shadow_broken`, each once."""
     at: float
-    """When that was counted, in seconds since 1970."""
+    """When ClickHouse counted, in seconds since 1970."""
     over_time: tuple[tuple[int, Mapping[str, int]], ...]
     """Rows emitted in each span of `BUCKET_SECONDS`, by the second it begins with, since 1970."""
 
@@ -65,7 +51,7 @@ class Rows(NamedTuple):
     rates: tuple[tuple[float, float], ...]
     """Moments and rates of the last minutes."""
     age: float | None
-    """Seconds since the newest row was emitted."""
+    """Seconds since the newest row was emitted; None where there is no row."""
     latest: tuple[Human, ...]
     totals: Totals
 
@@ -74,77 +60,47 @@ class Tables:
     """Looks at the tables of one database."""
 
     def __init__(
-        self, database: Database, clock: Callable[[], float] = time.time, exact: int = _EXACT
+        self, database: Database, clock: Callable[[], float] = time.time, exact: int = _EXACT_ROWS
     ) -> None:
         self._database = database
         self._clock = clock
         self._exact = exact
-        self._rate = Rate(_RATE_SECONDS, kept=MINUTES * 60)
+        self._rate = charted_rate()
         self._totals: Totals | None = None
         self._due = 0.0
 
     def look(self) -> Rows:
         """Ask for the state."""
-        ((stored,),) = self._database.execute("SELECT count() FROM shadow")
-        # Not the greatest of all: that of an empty table would be 1970.
-        newest = latest(self._database, limit=_LATEST)
+        stored = queries.stored(self._database)
+        # Not max(emit_timestamp): that of an empty table would be 1970.
+        newest = queries.latest(self._database, _LATEST)
         now = self._clock()
-        if self._totals is None or now >= self._due:
-            self._totals = self._count(now, final=int(stored) <= self._exact)
-            ended = self._clock()
-            self._due = ended + _SHARE * (ended - now)
         return Rows(
-            self._rate.add(now, int(stored)),
+            self._rate.add(now, stored),
             tuple(self._rate.history),
-            max(0.0, now - _seconds(newest[0].time)) if newest else None,
+            max(0.0, now - newest[0].seconds) if newest else None,
             newest,
-            self._totals,
+            self._totals_at(now, stored),
         )
 
-    def _count(self, now: float, *, final: bool) -> Totals:
-        ((broken,),) = self._database.execute("SELECT count() FROM shadow_broken FINAL")
-        found = counts(self._database, "FINAL" if final else "")
-        return Totals(found, final, int(broken), now, self._over_time(int(now)))
+    def _totals_at(self, now: float, stored: int) -> Totals:
+        """Count again if that is due."""
+        if self._totals is None or now >= self._due:
+            self._totals = self._count(now, exact=stored <= self._exact)
+            ended = self._clock()
+            self._due = ended + _REST * (ended - now)
+        return self._totals
+
+    def _count(self, now: float, *, exact: bool) -> Totals:
+        broken = queries.broken(self._database)
+        counts = queries.counts(self._database, exact=exact)
+        return Totals(counts, exact, broken, now, self._over_time(int(now)))
 
     def _over_time(self, now: int) -> tuple[tuple[int, Mapping[str, int]], ...]:
         end = (now - _LATE_SECONDS) // BUCKET_SECONDS * BUCKET_SECONDS
-        first = end - MINUTES * 60
-        found = {begin: dict.fromkeys(LABELS, 0) for begin in range(first, end, BUCKET_SECONDS)}
-        # Without FINAL: by the beginning of the sorting key, a span of it.
-        rows = self._database.execute(
-            f"SELECT intDiv(toUnixTimestamp(emit_timestamp), {BUCKET_SECONDS}) AS span,"  # noqa: S608 - of numbers
-            " toString(type), count() FROM shadow"
-            f" WHERE emit_timestamp >= '{_text(first)}' AND emit_timestamp < '{_text(end)}'"
-            " GROUP BY span, type"
-        )
-        for span, name, count in rows:
-            found[int(span) * BUCKET_SECONDS][name] = int(count)
-        return tuple(found.items())
-
-
-def counts(database: Database, which: str) -> dict[str, int]:
-    """Count the rows of each type; `which` is FINAL, a condition, or both."""
-    query = f"SELECT toString(type), count() FROM shadow {which} GROUP BY type"  # noqa: S608 - ours
-    rows = database.execute(query)
-    return dict.fromkeys(LABELS, 0) | {name: int(count) for name, count in rows}
-
-
-def latest(database: Database, which: str = "", limit: int = 5) -> tuple[Human, ...]:
-    """Give the latest rows, each once."""
-    key = "emit_timestamp DESC, kafka_partition DESC, kafka_offset DESC"
-    rows: list[tuple[Any, ...]] = database.execute(
-        f"SELECT substringUTF8(unique_id, 1, {_LONGEST_ID}), toString(type),"  # noqa: S608 - ours
-        " toString(emit_timestamp) FROM"
-        # By the end of the sorting key; to tell rows apart first would read all of them.
-        f" (SELECT * FROM shadow {which} ORDER BY {key} LIMIT {_COPIES * limit})"
-        f" ORDER BY {key} LIMIT 1 BY emit_timestamp, kafka_partition, kafka_offset LIMIT {limit}"
-    )
-    return tuple(Human(*row) for row in rows)
-
-
-def _seconds(text: str) -> float:
-    return datetime.fromisoformat(text).replace(tzinfo=timezone.utc).timestamp()
-
-
-def _text(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+        first = end - CHART_MINUTES * 60
+        spans = {begin: queries.no_counts() for begin in range(first, end, BUCKET_SECONDS)}
+        found = queries.counts_over_time(self._database, first, end, BUCKET_SECONDS)
+        for begin, name, count in found:
+            spans[begin][name] = count
+        return tuple(spans.items())

@@ -22,14 +22,14 @@ _ANSWER_SECONDS: Final = 10
 
 
 def run(settings: Settings, say: Callable[[str], None]) -> Exit:
-    """Serve the page until SIGTERM or Ctrl-C; neither server has to be there."""
+    """Serve the page until SIGTERM or Ctrl-C; it starts without both servers as well."""
     log.configure(settings)
     lifecycle = Lifecycle()
     lifecycle.stop_on_signals()
     listening = listen(*settings.monitor_address)
     tables = Tables(Server(settings, _ANSWER_SECONDS))
     cluster = Cluster(settings)
-    with probing(cluster.look, tables.look) as see, serving(listening, see) as address:
+    with probing(cluster.look, tables.look) as read, serving(listening, read) as address:
         say(f"Domination at {address}")
         lifecycle.wait()
     return Exit.OK

@@ -1,8 +1,8 @@
 """The page of the monitor, served by NiceGUI.
 
-It brings every script, style and font itself, ECharts among them, follows the system's light and
-dark, comes back by itself when a connection is lost, and is the lighter one: 105 MB with all it
-needs and 1.2 s to import, where Panel on Bokeh takes 370 MB and 2.1 s.
+NiceGUI serves every script, style and font itself, ECharts among them. It follows the system's
+light and dark, and connects again after a connection is lost. With its dependencies it takes 105 MB
+and 1.2 s to import; Panel on Bokeh takes 370 MB and 2.1 s.
 """
 
 from __future__ import annotations
@@ -19,16 +19,19 @@ from fastapi import FastAPI
 from nicegui import ui
 
 from domination.errors import DominationError, Exit
-from domination.monitor import charts, html
+from domination.monitor import charts, figures, html
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from domination.monitor.probe import Readings
 
+# Each draws one element of the page again.
 _Draw = Callable[["Readings"], None]
 
 _DRAW_SECONDS: Final = 1.0
+_POLL_SECONDS: Final = 0.02
+_END_SECONDS: Final = 5
 _STYLE: Final = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
 _ICON: Final = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">'
@@ -38,7 +41,7 @@ _ICON: Final = (
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Take a port (0: a free one); 78 where it cannot be had."""
+    """Listen on a port (0: a free one). Raises `DominationError` (78) where that fails."""
     try:
         return socket.create_server(
             (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -52,13 +55,36 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 @contextmanager
-def serving(listening: socket.socket, see: Callable[[], Readings]) -> Iterator[str]:
-    """Serve the page of what is readings, on a thread; yield its address once it answers."""
+def serving(listening: socket.socket, read: Callable[[], Readings]) -> Iterator[str]:
+    """Serve the page of the readings on a thread; yield its address once it answers."""
+    config = uvicorn.Config(
+        _app(read), log_config=None, log_level="error", timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
+    thread.start()
+    try:
+        while not server.started and thread.is_alive():
+            thread.join(_POLL_SECONDS)
+        if not server.started:
+            raise RuntimeError("the page's server did not start")
+        yield _address(listening)
+    finally:
+        server.should_exit = True
+        thread.join(_END_SECONDS)
+
+
+def _address(listening: socket.socket) -> str:
+    host, port, *_ = listening.getsockname()
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _app(read: Callable[[], Readings]) -> FastAPI:
     app = FastAPI(openapi_url=None)
     app.add_api_route("/healthz", lambda: {"alive": True})
     ui.run_with(
         app,
-        root=lambda: _draw(see),
+        root=lambda: _draw(read),
         title="Domination",
         favicon=_ICON,
         dark=None,
@@ -66,41 +92,30 @@ def serving(listening: socket.socket, see: Callable[[], Readings]) -> Iterator[s
         tailwind=False,
         show_welcome_message=False,
     )
-    server = uvicorn.Server(
-        uvicorn.Config(app, log_config=None, log_level="error", timeout_graceful_shutdown=1)
-    )
-    thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
-    thread.start()
-    try:
-        while not server.started and thread.is_alive():
-            thread.join(0.02)
-        if not server.started:
-            raise RuntimeError("the page's server did not start")
-        host, port, *_ = listening.getsockname()
-        yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    finally:
-        server.should_exit = True
-        thread.join(5)
+    return app
 
 
-def _draw(see: Callable[[], Readings]) -> None:
-    """Draw the page for one who looks, and again and again with what is readings then."""
-    readings = see()
+def _draw(read: Callable[[], Readings]) -> None:
+    """Draw the page for one reader, and again each second."""
+    drawn = list(_elements(read()))
+
+    def again() -> None:
+        readings = read()
+        for draw in drawn:
+            draw(readings)
+
+    ui.timer(_DRAW_SECONDS, again)
+
+
+def _elements(readings: Readings) -> Iterator[_Draw]:
     ui.add_css(_STYLE)
     with ui.element("header"):
         ui.html("Domination", tag="h1", sanitize=False)
-        again = [_text(html.status, readings, "status", 'role="status"')]
+        yield _text(figures.status, readings, "status", 'role="status"')
     with ui.element("main"):
-        again.append(_text(html.figures, readings, "figures", tag="dl"))
+        yield _text(figures.figures, readings, "figures", tag="dl")
         for card in html.CARDS:
-            again.extend(_card(card, readings))
-
-    def draw() -> None:
-        now = see()
-        for each in again:
-            each(now)
-
-    ui.timer(_DRAW_SECONDS, draw)
+            yield from _card(card, readings)
 
 
 def _card(card: html.Card, readings: Readings) -> Iterator[_Draw]:
@@ -119,23 +134,27 @@ def _card(card: html.Card, readings: Readings) -> Iterator[_Draw]:
 
 
 def _text(
-    of: Callable[[Readings], str], readings: Readings, name: str, props: str = "", tag: str = "div"
+    content: Callable[[Readings], str],
+    readings: Readings,
+    name: str,
+    props: str = "",
+    tag: str = "div",
 ) -> _Draw:
-    # html.py has escaped what is not ours.
-    html = ui.html(of(readings), sanitize=False, tag=tag).classes(name).props(props)
+    # Not sanitized: figures.py and html.py escape what is not ours.
+    element = ui.html(content(readings), sanitize=False, tag=tag).classes(name).props(props)
 
     def draw(now: Readings) -> None:
-        html.set_content(of(now))
+        element.set_content(content(now))
 
     return draw
 
 
-def _chart(of: Callable[[Readings], charts.Options], readings: Readings, says: str) -> _Draw:
-    chart = ui.echart(of(readings), renderer="svg").props(f'role="img" aria-label="{says}"')
+def _chart(options: Callable[[Readings], charts.Options], readings: Readings, says: str) -> _Draw:
+    chart = ui.echart(options(readings), renderer="svg").props(f'role="img" aria-label="{says}"')
 
     def draw(now: Readings) -> None:
-        if (options := of(now)) != chart.options:
-            chart.options.update(options)
+        if (found := options(now)) != chart.options:
+            chart.options.update(found)
             chart.update()
 
     return draw
