@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from domination.cli import cli
+from domination.cli.main import cli
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

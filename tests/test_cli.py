@@ -14,7 +14,7 @@ import click
 import orjson
 import pytest
 
-from domination.cli import cli, main
+from domination.cli.main import cli, main
 from domination.settings import Settings
 from pipeline import BYTEWAX, CLEAN, DOMINATION, run
 

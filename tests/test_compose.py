@@ -12,7 +12,7 @@ import click
 import pytest
 import yaml
 
-from domination.cli import cli
+from domination.cli.main import cli
 from domination.settings import Settings, from_environment
 
 ROOT = Path(__file__).parent.parent

@@ -16,7 +16,7 @@ import click
 import pytest
 
 from domination import transaction
-from domination.cli import cli
+from domination.cli.main import cli
 from domination.settings import from_environment
 from kafka_server import free_ports
 from pipeline import CLEAN, ROOT, Pipeline, eventually

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from domination import session, writer
-from domination.cli import cli
+from domination.cli.main import cli
 from domination.http import Http
 from domination.lifecycle import Lifecycle
 from domination.metrics import Metrics

@@ -10,7 +10,7 @@ from pathlib import Path
 import orjson
 
 from domination import schema, wire
-from domination.cli import cli
+from domination.cli.main import cli
 from domination.errors import Exit
 from domination.settings import Settings
 from domination.shadow import ShadowType

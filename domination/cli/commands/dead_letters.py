@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from domination.board import live
-from domination.cli_style import FORMAT, Group, print_json
+from domination.cli.style import FORMAT, Group, print_json
 from domination.errors import Exit
 from domination.settings import from_environment
 

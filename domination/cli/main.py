@@ -13,8 +13,8 @@ import click
 
 from domination import __version__
 from domination.board import live
-from domination.cli_letters import dead_letters
-from domination.cli_style import FORMAT, Group, print_json
+from domination.cli.commands.dead_letters import dead_letters
+from domination.cli.style import FORMAT, Group, print_json
 from domination.errors import DominationError, Exit
 from domination.settings import LOG_FORMATS, LOG_LEVELS, from_environment
 
