@@ -404,6 +404,16 @@ def _names(operations: Iterable[AclOperation] | None) -> set[str]:
     return {each.name for each in operations or ()}
 
 
+def make_topics(settings: Settings, partitions: int, replication: int) -> Iterator[tuple[str, str]]:
+    """Make the topics that are missing; yield each topic with what came of it."""
+    admin = Admin(settings)
+    for topic, found in admin.partitions(dict.fromkeys(settings.topics, "DESCRIBE")).items():
+        if not found and admin.create(topic, partitions, replication):
+            yield topic, f"made, {partitions} partitions"
+        else:
+            yield topic, "exists, left as it is" + (f", {found} partitions" if found else "")
+
+
 def require_topics(found: Mapping[str, int]) -> None:
     """End with 78 where topics are missing, and say how to make them."""
     missing = [topic for topic, partitions in found.items() if not partitions]

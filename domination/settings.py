@@ -31,6 +31,9 @@ OWN_FILES: Final = frozenset(
 )
 """The properties of librdkafka whose own names end in .file: they name what it reads itself."""
 
+TOPICS: Final = ("input_topic", "output_topic", "dead_letter_topic")
+"""The settings that name the three topics."""
+
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("text", "json")
 
@@ -96,9 +99,7 @@ class Settings:
         """Refuse what no process could run with."""
         for name in (
             "bootstrap_servers",
-            "input_topic",
-            "output_topic",
-            "dead_letter_topic",
+            *TOPICS,
             "group",
             "clickhouse_group",
         ):

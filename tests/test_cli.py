@@ -10,11 +10,12 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-import click
 import orjson
 import pytest
 
-from domination.cli.main import cli, main
+from commands import commands
+from domination.cli.main import COMMANDS, cli, main
+from domination.errors import Exit
 from domination.settings import Settings
 from pipeline import BYTEWAX, CLEAN, DOMINATION, run
 
@@ -87,27 +88,40 @@ def test_the_version_names_bytewax_and_librdkafka(capsys: pytest.CaptureFixture[
     assert "librdkafka 2." in out
 
 
-def commands(command: click.Command, *path: str) -> dict[tuple[str, ...], click.Command]:
-    """Give a command, and those in it, by the arguments that call them."""
-    found = {path: command}
-    if isinstance(command, click.Group):
-        for name, each in command.commands.items():
-            found |= commands(each, *path, name)
-    return found
-
-
 @pytest.mark.parametrize("path", commands(cli))
 def test_each_help_has_an_example_and_the_default_of_each_setting_it_names(
     path: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*path, "--help"]) == 0
     _, _, end = capsys.readouterr().out.partition("\nExamples:\n")
-    examples, _, settings = end.partition("\nSettings:\n")
+    examples, _, end = end.partition("\nSettings:\n")
+    settings, *_ = end.partition("\nExit codes:\n")
     assert " ".join(["domination", *path]) in examples
     named = dict(line.split(maxsplit=1) for line in settings.splitlines() if "[" in line)
     known = dict(Settings().shown())
     assert named == {name: f"[default: {known[name]}]" for name in named}
     assert set(re.findall("DOMINATION_[A-Z_]+", settings)) <= set(known)
+
+
+def test_the_list_of_the_commands_says_what_the_help_of_each_begins_with() -> None:
+    found = commands(cli)
+    assert {name: found[(name,)].get_short_help_str(100) for name in COMMANDS} == COMMANDS
+
+
+def test_a_mistyped_command_is_told_which_one_may_be_meant(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["wroker"]) == 2
+    assert "'worker'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", [(), ("worker",)])
+def test_the_help_tells_each_exit_code(
+    path: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*path, "--help"]) == 0
+    _, _, codes = capsys.readouterr().out.partition("\nExit codes:\n")
+    assert {line.split()[0] for line in codes.splitlines()} >= {str(int(code)) for code in Exit}
 
 
 @pytest.mark.parametrize(

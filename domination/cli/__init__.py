@@ -1,4 +1,4 @@
-"""The command line: a lazy group, how its commands show what they found, and a file a command.
+"""The command line: a lazy group, the form of what is shown, and a module for each command.
 
-It may import everything; nothing imports it but `__main__` and the entry point.
+It may import every other module of the package; none of them may import it.
 """

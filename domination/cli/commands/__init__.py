@@ -1,4 +1,4 @@
-"""The commands, a module each: options, one call of the module that owns the work, its output.
+"""The commands, a module for each: options, a call of what does the work, and its output.
 
-Each has its click command as `command`; `main.py` imports it only when it is called.
+It may import `cli.style`, `cli.advice` and all below the command line; not another command.
 """
