@@ -13,7 +13,6 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack, closing, contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -22,7 +21,7 @@ from domination.board import board
 from domination.broker import DEFAULT_SIZE_LIMIT, Admin, needed
 from domination.embedded import EmbeddedClickHouse, mock_broker
 from domination.errors import DominationError, Exit, of_the_extra
-from domination.humans import HumanProducer, encoded, human_ratings
+from domination.humans import produce
 from domination.lifecycle import Lifecycle
 from domination.rows import Tables
 from domination.settings import PREFIX, Settings, environment_name
@@ -77,7 +76,14 @@ def run(plan: Plan, say: Callable[[str], None]) -> Exit:
         page = stack.enter_context(_page(settings, clickhouse))
         with board(f"Domination, Kafka at {address}, a page at {page}") as view:
             sent = 0
-            for batch in _humans(plan, settings, going=lambda: not lifecycle.stopping):
+            for batch in produce(
+                settings,
+                plan.humans,
+                plan.rate,
+                plan.seed,
+                bad=plan.bad,
+                going=lambda: not lifecycle.stopping,
+            ):
                 sent += batch
                 if watch.due():
                     view.show(watch.look(sent))
@@ -104,14 +110,6 @@ def _page(settings: Settings, clickhouse: Database) -> Iterator[str]:
         serving(listening, see) as address,
     ):
         yield address
-
-
-def _humans(plan: Plan, settings: Settings, going: Callable[[], bool]) -> Iterator[int]:
-    """Send the humans; yield how many each time some were."""
-    producer = HumanProducer(settings)
-    records = encoded(islice(human_ratings(plan.seed), plan.humans), plan.bad, plan.seed)
-    yield from producer.send(records, plan.rate, going)
-    producer.finish()
 
 
 def _finish(sent: int, watch: Watch, view: Board) -> None:
