@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import deque
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from confluent_kafka.admin import (
 
 from domination.errors import DominationError, Exit
 from domination.log import librdkafka
+from domination.settings import environment_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -146,8 +148,38 @@ def expected(
             "record without a key, and its message.timestamp.* bound a record's time",
         )
     if code in _WRONG:
-        return DominationError(Exit.SETTING, f"while {doing}: {error.str()}; check DOMINATION_…")
+        text = error.str().strip()
+        variables = " and ".join(_variables(settings, text)) or "DOMINATION_…"
+        return DominationError(Exit.SETTING, f"while {doing}: {text}; check {variables}")
     return refusal(settings, error, doing, right)
+
+
+def require_properties(settings: Settings) -> None:
+    """End with 78 where no client can be made with these properties. It connects to nothing."""
+    with told(settings, "reading the settings"):
+        AdminClient({**settings.kafka, "log_level": CRITICAL}, logger=librdkafka)
+
+
+def _variables(settings: Settings, text: str) -> list[str]:
+    """Name the variables of the properties that a client speaks of.
+
+    It may know a property by another name than its variable does: then the property alone is
+    refused in the same words.
+    """
+    return [
+        environment_name(f"kafka.{name}")
+        for name, value in settings.kafka.items()
+        if re.search(rf"(?<![\w.]){re.escape(name)}(?![\w.])", text) or text == _why(name, value)
+    ]
+
+
+def _why(name: str, value: str) -> str | None:
+    """Give the words in which a client refuses a property alone, or None where it takes it."""
+    try:
+        AdminClient({name: value, "log_level": CRITICAL}, logger=librdkafka)
+    except KafkaException as exception:
+        return str(exception.args[0].str()).strip()
+    return None
 
 
 def refusal(

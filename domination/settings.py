@@ -38,10 +38,11 @@ LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("text", "json")
 
 # Properties that the commit rule sets itself: another value would break exactly-once, or there is
-# a setting of ours for it.
+# a setting of ours for it; and two that are the Python client's and take no text.
 _REFUSED: Final = {
     "acks": "transactions need acks=all",
     "auto.offset.reset": "a new group starts at the earliest record; a lost offset ends the worker",
+    "default.topic.config": "give each of its properties by its own name",
     "delivery.report.only.error": "the ends and 'produce' each need their own",
     "auto.commit.interval.ms": "offsets are committed by the transactions",
     "enable.auto.commit": "offsets are committed by the transactions",
@@ -50,6 +51,7 @@ _REFUSED: Final = {
     "group.id": f"use {PREFIX}GROUP",
     "group.instance.id": f"use {PREFIX}INSTANCE",
     "isolation.level": "aborted records are never read",
+    "logger": f"use {PREFIX}LOG_LEVEL",
     "request.required.acks": "transactions need acks=all",
     "transaction.timeout.ms": "the commit rule counts on ten seconds",
     "transactional.id": f"use {PREFIX}INSTANCE",

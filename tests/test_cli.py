@@ -16,7 +16,7 @@ import pytest
 from commands import commands
 from domination.cli.main import COMMANDS, cli, main
 from domination.errors import Exit
-from domination.settings import Settings
+from domination.settings import Settings, environment_name
 from pipeline import BYTEWAX, CLEAN, DOMINATION, run
 
 if TYPE_CHECKING:
@@ -132,16 +132,50 @@ def test_wrong_usage_ends_with_2(arguments: list[str]) -> None:
     assert main(arguments) == 2
 
 
-@pytest.mark.parametrize("command", [(*DOMINATION, "worker"), BYTEWAX])
 @pytest.mark.parametrize(
-    ("name", "value"), [("FOO", "1"), ("LOG_LEVEL", "loud"), ("KAFKA_NO_SUCH_PROPERTY", "1")]
+    "command", [(*DOMINATION, "worker"), (*DOMINATION, "config"), BYTEWAX], ids=lambda it: it[-1]
 )
-def test_a_wrong_setting_is_one_line_and_78(
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FOO", "1"),
+        ("LOG_LEVEL", "loud"),
+        ("KAFKA_NO_SUCH_PROPERTY", "1"),
+        ("KAFKA_LINGER_MS", "99999999"),
+        ("KAFKA_LOGGER", "loud"),
+        ("KAFKA_DEFAULT_TOPIC_CONFIG", "x"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_that_names_it_and_78(
     command: tuple[str, ...], name: str, value: str
 ) -> None:
     ended = run(*command, environment={f"DOMINATION_{name}": value})
     assert ended.returncode == 78
-    assert len(ended.stderr.splitlines()) == 1, ended.stderr
+    (line,) = ended.stderr.splitlines()
+    assert f"DOMINATION_{name}" in line
+
+
+@pytest.mark.parametrize(
+    ("property_", "kafka"),
+    [
+        ("foo.bar", {"FOO_BAR": "1", "SASL_OAUTHBEARER_METHOD": "oidc"}),
+        ("ssl.ca.location", {"SECURITY_PROTOCOL": "SSL", "SSL_CA_LOCATION": "/no/such/file"}),
+    ],
+)
+def test_of_several_properties_the_wrong_one_is_named_and_the_settings_are_shown(
+    property_: str,
+    kafka: dict[str, str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in kafka.items():
+        monkeypatch.setenv(f"DOMINATION_KAFKA_{name}", value)
+    assert main(["config"]) == 78
+    shown, told = capsys.readouterr()
+    assert all(f"DOMINATION_KAFKA_{name}={value}" in shown for name, value in kafka.items())
+    assert property_ in told
+    (named,) = re.findall(r"DOMINATION_\w+", told)
+    assert named == environment_name(f"kafka.{property_}")
 
 
 @pytest.mark.parametrize("command", [(*DOMINATION, "worker"), BYTEWAX])
