@@ -43,6 +43,9 @@ LARGEST_SIZE_LIMIT: Final = 1_000_000_000
 # What SASL says of a connection that broke on the way, as when a broker ends.
 _BROKEN: Final = "Local:"
 
+# How long the client's connection was in which state.
+_STATE: Final = re.compile(r" \(after \d+ms in state [^)]*\)$")
+
 _TOKENLESS: Final = "Failed to acquire SASL OAUTHBEARER token"
 # How a token endpoint refuses a client (RFC 6749, 5.2). Anything else may pass, as a broker that is
 # away does.
@@ -260,11 +263,14 @@ def no_broker(settings: Settings, error: KafkaError) -> DominationError:
         endpoint = settings.kafka.get("sasl.oauthbearer.token.endpoint.url", "the token endpoint")
         return DominationError(
             Exit.UNAVAILABLE,
-            f"no token from {endpoint} ({error.str().removeprefix(_TOKENLESS)[2:]})",
+            f"no token from {endpoint} ({error.str().removeprefix(_TOKENLESS)[2:]}); check "
+            "DOMINATION_KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL",
         )
+    servers = settings.bootstrap_servers
+    why = _STATE.sub("", re.sub(rf"^(\w+://)?{re.escape(servers)}/\w+: ", "", error.str()))
     return DominationError(
         Exit.UNAVAILABLE,
-        f"no broker at {settings.bootstrap_servers} ({error.str()}); start Kafka or set "
+        f"no broker at {servers} ({why}); start Kafka or set "
         "DOMINATION_KAFKA_BOOTSTRAP_SERVERS and …_SECURITY_PROTOCOL",
     )
 
