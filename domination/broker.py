@@ -44,7 +44,7 @@ LARGEST_SIZE_LIMIT: Final = 1_000_000_000
 _BROKEN: Final = "Local:"
 
 # How long the client's connection was in which state.
-_STATE: Final = re.compile(r" \(after \d+ms in state [^)]*\)$")
+_STATE: Final = re.compile(r" \(after \d+ms in state .*\)$")
 
 _TOKENLESS: Final = "Failed to acquire SASL OAUTHBEARER token"
 # How a token endpoint refuses a client (RFC 6749, 5.2). Anything else may pass, as a broker that is
