@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import deque
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from confluent_kafka.admin import (
 
 from domination.errors import DominationError, Exit
 from domination.log import librdkafka
+from domination.settings import environment_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -40,6 +42,9 @@ LARGEST_SIZE_LIMIT: Final = 1_000_000_000
 
 # What SASL says of a connection that broke on the way, as when a broker ends.
 _BROKEN: Final = "Local:"
+
+# How long the client's connection was in which state.
+_STATE: Final = re.compile(r" \(after \d+ms in state .*\)$")
 
 _TOKENLESS: Final = "Failed to acquire SASL OAUTHBEARER token"
 # How a token endpoint refuses a client (RFC 6749, 5.2). Anything else may pass, as a broker that is
@@ -146,8 +151,38 @@ def expected(
             "record without a key, and its message.timestamp.* bound a record's time",
         )
     if code in _WRONG:
-        return DominationError(Exit.SETTING, f"while {doing}: {error.str()}; check DOMINATION_…")
+        text = error.str().strip()
+        variables = " and ".join(_variables(settings, text)) or "DOMINATION_…"
+        return DominationError(Exit.SETTING, f"while {doing}: {text}; check {variables}")
     return refusal(settings, error, doing, right)
+
+
+def require_properties(settings: Settings) -> None:
+    """End with 78 where no client can be made with these properties. It connects to nothing."""
+    with told(settings, "reading the settings"):
+        AdminClient({**settings.kafka, "log_level": CRITICAL}, logger=librdkafka)
+
+
+def _variables(settings: Settings, text: str) -> list[str]:
+    """Name the variables of the properties that a client speaks of.
+
+    It may know a property by another name than its variable does: then the property alone is
+    refused in the same words.
+    """
+    return [
+        environment_name(f"kafka.{name}")
+        for name, value in settings.kafka.items()
+        if re.search(rf"(?<![\w.]){re.escape(name)}(?![\w.])", text) or text == _why(name, value)
+    ]
+
+
+def _why(name: str, value: str) -> str | None:
+    """Give the words in which a client refuses a property alone, or None where it takes it."""
+    try:
+        AdminClient({name: value, "log_level": CRITICAL}, logger=librdkafka)
+    except KafkaException as exception:
+        return str(exception.args[0].str()).strip()
+    return None
 
 
 def refusal(
@@ -228,11 +263,14 @@ def no_broker(settings: Settings, error: KafkaError) -> DominationError:
         endpoint = settings.kafka.get("sasl.oauthbearer.token.endpoint.url", "the token endpoint")
         return DominationError(
             Exit.UNAVAILABLE,
-            f"no token from {endpoint} ({error.str().removeprefix(_TOKENLESS)[2:]})",
+            f"no token from {endpoint} ({error.str().removeprefix(_TOKENLESS)[2:]}); check "
+            "DOMINATION_KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL",
         )
+    servers = settings.bootstrap_servers
+    why = _STATE.sub("", re.sub(rf"^(\w+://)?{re.escape(servers)}/\w+: ", "", error.str()))
     return DominationError(
         Exit.UNAVAILABLE,
-        f"no broker at {settings.bootstrap_servers} ({error.str()}); start Kafka or set "
+        f"no broker at {servers} ({why}); start Kafka or set "
         "DOMINATION_KAFKA_BOOTSTRAP_SERVERS and …_SECURITY_PROTOCOL",
     )
 
@@ -402,6 +440,16 @@ def _hear(heard: deque[KafkaError], error: KafkaError) -> None:
 
 def _names(operations: Iterable[AclOperation] | None) -> set[str]:
     return {each.name for each in operations or ()}
+
+
+def make_topics(settings: Settings, partitions: int, replication: int) -> Iterator[tuple[str, str]]:
+    """Make the topics that are missing; yield each topic with what came of it."""
+    admin = Admin(settings)
+    for topic, found in admin.partitions(dict.fromkeys(settings.topics, "DESCRIBE")).items():
+        if not found and admin.create(topic, partitions, replication):
+            yield topic, f"made, {partitions} partitions"
+        else:
+            yield topic, "exists, left as it is" + (f", {found} partitions" if found else "")
 
 
 def require_topics(found: Mapping[str, int]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from domination import broker
 from domination.clickhouse import queries, schema
@@ -21,11 +21,33 @@ if TYPE_CHECKING:
 # A cluster that has never had a group or a transaction makes its own topics for them first.
 _SECONDS: Final = 20.0
 
-Finding = tuple[str, DominationError | None]
+PARTS: Final = ("kafka", "clickhouse")
+"""What can be looked at."""
+
+
+class Finding(NamedTuple):
+    """What was looked at, and what is wrong with it."""
+
+    what: str
+    error: DominationError | None
+
+    @property
+    def exit_code(self) -> Exit:
+        """The exit code of what is wrong, or 0."""
+        return self.error.exit_code if self.error else Exit.OK
+
+    def json(self) -> dict[str, Any]:
+        """Write it for programs."""
+        error = str(self.error) if self.error else None
+        return {"ok": not self.error, "what": self.what, "error": error}
+
+    def line(self) -> str:
+        """Write it for people."""
+        return f"FAIL {self.what}: {self.error}" if self.error else f"ok   {self.what}"
 
 
 def findings(settings: Settings, parts: Collection[str]) -> Iterator[Finding]:
-    """Look at the parts asked for: `kafka`, `clickhouse`."""
+    """Look at the parts asked for, of `PARTS`."""
     if "kafka" in parts:
         yield from of_kafka(settings)
     if "clickhouse" in parts:
@@ -40,13 +62,13 @@ def of_kafka(settings: Settings) -> Iterator[Finding]:
     admin = broker.Admin(settings, _SECONDS)
     at = f"broker {settings.bootstrap_servers}"
     unreachable = _error(broker.Admin(settings).reach)
-    yield at, unreachable
+    yield Finding(at, unreachable)
     if unreachable:
         return
     for topic, operation in broker.needed(settings).items():
         yield _topic(settings, admin, topic, operation)
-    yield f"group {settings.group}", _error(_group, admin, settings)
-    yield f"transactional ids {settings.id_prefix}…", _error(_transactions, settings)
+    yield Finding(f"group {settings.group}", _error(_group, admin, settings))
+    yield Finding(f"transactional ids {settings.id_prefix}…", _error(_transactions, settings))
 
 
 def of_clickhouse(settings: Settings, database: Database, at: str) -> Iterator[Finding]:
@@ -55,14 +77,14 @@ def of_clickhouse(settings: Settings, database: Database, at: str) -> Iterator[F
         version = queries.version(database)
         schema.require_version(database)
     except DominationError as error:
-        yield f"ClickHouse {at}", error
+        yield Finding(f"ClickHouse {at}", error)
         return
-    yield f"ClickHouse {version} at {at}", None
-    yield "async_load_databases", _error(_loading, database)
+    yield Finding(f"ClickHouse {version} at {at}", None)
+    yield Finding("async_load_databases", _error(_loading, database))
     missing = _error(_tables, database, settings)
-    yield "tables", missing
+    yield Finding("tables", missing)
     if missing is None:
-        yield f"consumer of {schema.STREAM}", _error(_consumer, database)
+        yield Finding(f"consumer of {schema.STREAM}", _error(_consumer, database))
         yield from _lag(settings)
 
 
@@ -118,9 +140,9 @@ def _lag(settings: Settings) -> Iterator[Finding]:
         with closing(Group(settings, settings.clickhouse_group, _SECONDS)) as group:
             lag = sum(group.lags(admin, topic, found[topic]).values())
     except DominationError as error:
-        yield what, error
+        yield Finding(what, error)
     else:
-        yield f"{what}, {lag:,} records behind", None
+        yield Finding(f"{what}, {lag:,} records behind", None)
 
 
 def _error(look: Callable[..., None], *arguments: Any) -> DominationError | None:
@@ -140,8 +162,8 @@ def _topic(settings: Settings, admin: broker.Admin, topic: str, operation: str) 
             with broker.told(settings, f"looking at {what}"):
                 _forbid_compaction(what, compacted=admin.compacted(topic))
     except DominationError as error:
-        return what, error
-    return f"{what}, {partitions} partitions", None
+        return Finding(what, error)
+    return Finding(f"{what}, {partitions} partitions", None)
 
 
 def _forbid_compaction(what: str, *, compacted: bool) -> None:

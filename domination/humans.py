@@ -58,6 +58,26 @@ _BREAKS: Final[tuple[Callable[[Rating], bytes], ...]] = (
 )
 
 
+def produce(  # noqa: PLR0913 - what `produce` and the demo can be told
+    settings: Settings,
+    count: int | None = None,
+    rate: float | None = None,
+    seed: int | None = None,
+    *,
+    bad: float = 0.0,
+    going: Callable[[], bool] = lambda: True,
+) -> Iterator[int]:
+    """Send humans, `count` of them or without end; yield how many at a time.
+
+    Ends as well once `going` says no. Then every delivery is confirmed; raises where one was not.
+    The rest is as for `HumanProducer.send` and `encoded`.
+    """
+    producer = HumanProducer(settings)
+    records = encoded(islice(human_ratings(seed), count), bad, seed)
+    yield from producer.send(records, rate, going)
+    producer.finish()
+
+
 class HumanProducer:
     """Sends ratings to the input topic, keyed by unique id; idempotent, each delivery confirmed."""
 

@@ -8,6 +8,7 @@ topic needs nobody's offsets. Retention deletes a letter before its mark.
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime, timezone
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from confluent_kafka import Message
 
     from domination.settings import Settings
+
+TRUNCATED: Final = "truncated"
+"""Why a letter is not sent back that is not whole; else it is the reason it would have again."""
 
 _BATCH: Final = 500
 _POLL_SECONDS: Final = 1.0
@@ -49,6 +53,31 @@ class Letter(NamedTuple):
     """The original's own."""
     truncated: bool
     """Whether something of the original has been left out; it is whole at its origin."""
+
+    def json(self) -> dict[str, Any]:
+        """Write it for programs, without the record."""
+        return {
+            "partition": self.partition,
+            "offset": self.offset,
+            "reason": self.reason,
+            "message": self.message,
+            "origin": self.origin._asdict(),
+            "truncated": self.truncated,
+        }
+
+    def whole(self) -> dict[str, Any]:
+        """Write it with the record, each byte that is no text as an escape."""
+        return self.json() | {
+            "key": _text(self.key),
+            "headers": [[name, _text(value)] for name, value in self.headers],
+            "value": _text(self.value),
+        }
+
+    def line(self) -> str:
+        """Write it as a row for people."""
+        place = f"{self.partition}:{self.offset}"
+        origin = f"{self.origin.topic}[{self.origin.partition}]@{self.origin.offset}"
+        return f"{place:<12}{self.reason:<24}{origin:<24}{self.message}"
 
 
 class Letters:
@@ -82,6 +111,19 @@ class Letters:
             Exit.SETTING, f"no dead letter at {partition}:{offset} of {self._topic}"
         )
 
+    def plan(
+        self, reason: str | None = None, limit: int | None = None, *, force: bool = False
+    ) -> tuple[int, Counter[str]]:
+        """Count the letters that `replay` would send, and the others by why they stay."""
+        why = self.stays(force=force)
+        fit, stay = 0, Counter[str]()
+        for letter in self.open(reason):
+            if failure := why(letter):
+                stay[failure] += 1
+            else:
+                fit += 1
+        return fit if limit is None else min(fit, limit), stay
+
     def stays(self, *, force: bool) -> Callable[[Letter], str | None]:
         """Give what tells of a letter why it is not sent back, or else None.
 
@@ -93,7 +135,7 @@ class Letters:
 
         def why(letter: Letter) -> str | None:
             if letter.truncated:
-                return "truncated"
+                return TRUNCATED
             if force:
                 return None
             batch = wire.read(wire.Records([letter.value], [letter.key]))
@@ -206,6 +248,10 @@ class Letters:
                 raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "no end of the topic"))
             finally:
                 consumer.close()
+
+
+def _text(value: str | bytes | None) -> str | None:
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
 
 
 def _marked(message: Message) -> int | None:

@@ -97,18 +97,27 @@ class Patience:
             # Exceptions hold frames, and frames the clients whose calls have failed.
             gc.collect()
 
-    def troubled(self, what: str) -> None:
-        """Wait a little before the next try; raises once the availability time-out is over."""
+    def troubled(self, what: str | DominationError) -> None:
+        """Wait a little before the next try; raises once the availability time-out is over.
+
+        An error names the broker and says what to do; of a text only this end does.
+        """
         now = self._clock()
         limit = self._settings.availability_timeout_seconds
         level = logging.WARNING if self._trouble_since is None else logging.DEBUG
         self._trouble_since = now if self._trouble_since is None else self._trouble_since
         if now - self._trouble_since > limit:
             raise DominationError(
-                Exit.UNAVAILABLE,
-                f"no broker at {self._settings.bootstrap_servers} to work with for {limit:g} s "
-                f"({what}); start Kafka or set DOMINATION_KAFKA_BOOTSTRAP_SERVERS",
+                Exit.UNAVAILABLE, f"gave up after {limit:g} s: {self._whole(what)}"
             )
         self._log.log(level, "%s; trying again for %g s", what, limit)
         self.call_seconds = min(self.call_seconds * 2, _LONGEST_SECONDS)
         self._lifecycle.pause(_RETRY_SECONDS)
+
+    def _whole(self, what: str | DominationError) -> str:
+        if isinstance(what, DominationError):
+            return str(what)
+        return (
+            f"no broker at {self._settings.bootstrap_servers} to work with ({what}); start Kafka "
+            "or set DOMINATION_KAFKA_BOOTSTRAP_SERVERS"
+        )

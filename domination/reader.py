@@ -396,7 +396,11 @@ class Reader:
 
     def _tell(self, what: str, partitions: list[TopicPartition]) -> None:
         numbers = sorted(partition.partition for partition in partitions)
-        self._log.info("%s %s %s", what, self._topic, numbers or "nothing")
+        if numbers:
+            self._log.info("%s %s %s", what, self._topic, numbers)
+        else:
+            why = "" if self._granted else ": other workers have them"
+            self._log.info("%s no partition of %s%s", what, self._topic, why)
 
     def _note(self, error: KafkaError) -> None:
         """Hear of an error of the client as a whole, on the thread that polls."""

@@ -175,7 +175,7 @@ class Session:
         except DominationError as error:
             if error.exit_code is not Exit.UNAVAILABLE:
                 raise
-            self._patience.troubled(str(error))
+            self._patience.troubled(error)
             return
         broker.require_topics(found)
         self._admin = None

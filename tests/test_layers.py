@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from domination.cli.main import COMMANDS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -64,12 +66,10 @@ PLACES: Final = {
     "demo": ("broker clickhouse errors humans lifecycle log monitor settings tail", ""),
     "demo.embedded": ("errors", "chdb confluent_kafka orjson"),
     "demo.panel": ("demo", "rich"),
-    "cli_style": ("settings", "click"),
-    "cli_letters": ("cli_style demo errors letters log settings wire", "click"),
     "cli": (
         (
-            "__init__ broker check cli_letters cli_style clickhouse demo errors humans lifecycle"
-            " log monitor settings shadow worker"
+            "__init__ broker check clickhouse demo errors humans letters lifecycle log monitor"
+            " settings shadow wire worker"
         ),
         "click confluent_kafka",
     ),
@@ -241,6 +241,40 @@ def test_a_folder_alone_loads_nothing_heavy(folder: str) -> None:
     assert loaded(f"import domination.{folder}", HEAVY) == "[]"
 
 
-def test_the_help_waits_for_no_heavy_import() -> None:
-    code = "from domination.cli import main; main(['--help'])"
-    assert loaded(code, HEAVY) == "[]"
+@pytest.mark.parametrize("arguments", [["--help"], ["wroker"]])
+def test_the_help_waits_for_no_command_and_no_heavy_import(arguments: list[str]) -> None:
+    code = f"from domination.cli.main import main; main({arguments})"
+    assert loaded(code, (*HEAVY, "domination.cli.commands")) == "[]"
+
+
+COMPLETED = """
+import os, sys
+os.environ |= {"_DOMINATION_COMPLETE": "bash_complete"}
+os.environ |= {"COMP_WORDS": "domination ", "COMP_CWORD": "1"}
+from domination.cli.main import main
+try:
+    main()
+except SystemExit:
+    print("domination.cli.commands" in sys.modules)
+"""
+
+
+def test_completing_the_name_of_a_command_imports_none() -> None:
+    assert last_line(COMPLETED) == "False"
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_each_help_is_there_without_the_extras(command: str) -> None:
+    code = (
+        "import sys; sys.modules |= dict.fromkeys(('chdb', 'nicegui', 'rich'))\n"
+        f"from domination.cli.main import main; print(main([{command!r}, '--help']))"
+    )
+    assert last_line(code) == "0"
+
+
+def test_no_command_knows_another_or_the_group() -> None:
+    for module in SOURCES:
+        if module.startswith("domination.cli.commands."):
+            known = imported(module)
+            assert not [each for each in known if each.startswith("domination.cli.commands")]
+            assert "domination.cli.main" not in known

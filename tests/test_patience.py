@@ -9,11 +9,19 @@ import weakref
 from contextlib import suppress
 
 import pytest
+from confluent_kafka import KafkaError
 
+from domination.broker import no_broker
 from domination.errors import DominationError, Exit
 from domination.lifecycle import Lifecycle
 from domination.patience import Patience, within
 from domination.settings import Settings
+
+# As librdkafka says it, with the address that it has found.
+REFUSED = (
+    "localhost:9092/bootstrap: Connect to ipv4#127.0.0.1:9092 failed: Connection refused "
+    "(after 0ms in state CONNECT, 1 identical error(s) suppressed)"
+)
 
 
 class Clock:
@@ -46,6 +54,26 @@ def test_trouble_longer_than_the_availability_timeout_is_the_end(
     with pytest.raises(DominationError, match="no answer") as ended:
         patience.troubled("no answer")
     assert ended.value.exit_code is Exit.UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "sending offsets: no answer",
+        no_broker(Settings(), KafkaError(KafkaError._TRANSPORT, REFUSED)),
+    ],
+)
+def test_the_end_says_once_which_broker_how_long_why_and_what_to_do(
+    patience: Patience, clock: Clock, what: str | DominationError
+) -> None:
+    patience.troubled(what)
+    clock.now = 10.1
+    with pytest.raises(DominationError) as ended:
+        patience.troubled(what)
+    told = str(ended.value)
+    for each in ("no broker", "localhost:9092", "10 s", "start Kafka", "BOOTSTRAP_SERVERS"):
+        assert told.count(each) == 1, told
+    assert "no answer" in told or "Connection refused)" in told
 
 
 def test_a_success_in_between_starts_the_time_anew(patience: Patience, clock: Clock) -> None:

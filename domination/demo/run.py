@@ -13,7 +13,6 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack, closing, contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -24,7 +23,7 @@ from domination.demo.counts import Tally
 from domination.demo.embedded import EmbeddedClickHouse, mock_broker
 from domination.demo.terminal import open_view
 from domination.errors import DominationError, Exit, needs_extra
-from domination.humans import HumanProducer, encoded, human_ratings
+from domination.humans import produce
 from domination.lifecycle import Lifecycle
 from domination.monitor.probe import probing
 from domination.monitor.rows import Tables
@@ -122,21 +121,15 @@ def _page(settings: Settings, clickhouse: Database) -> Iterator[str]:
 def _rate_humans(plan: Plan, system: _System, view: View, going: Callable[[], bool]) -> int:
     """Send the humans while the view shows what becomes of them; give how many were sent."""
     sent = 0
-    for batch in _humans(plan, system.settings, going):
+    for batch in produce(
+        system.settings, plan.humans, plan.rate, plan.seed, bad=plan.bad, going=going
+    ):
         sent += batch
         if system.tally.due():
             view.show(system.tally.look(sent))
         if system.worker.poll() is not None:
             raise DominationError(Exit.BUG, f"the worker ended with {system.worker.returncode}")
     return sent
-
-
-def _humans(plan: Plan, settings: Settings, going: Callable[[], bool]) -> Iterator[int]:
-    """Send the humans; yield the size of each batch that was sent."""
-    producer = HumanProducer(settings)
-    records = encoded(islice(human_ratings(plan.seed), plan.humans), plan.bad, plan.seed)
-    yield from producer.send(records, plan.rate, going)
-    producer.finish()
 
 
 def _wait_for_rows(sent: int, tally: Tally, view: View) -> None:

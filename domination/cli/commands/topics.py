@@ -1,0 +1,41 @@
+"""`domination topics`."""
+
+from __future__ import annotations
+
+import click
+
+from domination import log
+from domination.broker import make_topics
+from domination.cli.style import Command
+from domination.settings import TOPICS, from_environment
+
+
+@click.command(
+    "topics",
+    cls=Command,
+    examples=[
+        "domination topics",
+        "domination topics --partitions 12 --replication-factor 3",
+    ],
+    settings=("bootstrap_servers", *TOPICS),
+)
+@click.option(
+    "--partitions",
+    type=click.IntRange(min=1),
+    default=12,
+    show_default=True,
+    help="Make so many of each topic: as many workers can share it out.",
+)
+@click.option(
+    "--replication-factor",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Keep so many copies, each on another broker.",
+)
+def command(partitions: int, replication_factor: int) -> None:
+    """Make the three topics; one that exists is left as it is."""
+    settings = from_environment()
+    log.configure(settings)
+    for topic, what in make_topics(settings, partitions, replication_factor):
+        click.echo(f"{topic}: {what}")
