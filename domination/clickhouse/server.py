@@ -1,4 +1,4 @@
-"""A ClickHouse server, asked by its native protocol; what it refuses becomes an expected end."""
+"""A ClickHouse server, asked over its native protocol; its refusals become expected ends."""
 
 from __future__ import annotations
 
@@ -19,22 +19,26 @@ from clickhouse_driver.errors import (
 )
 
 from domination.errors import DominationError, Exit
+from domination.settings import environment_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from urllib.parse import SplitResult
 
     from domination.settings import Settings
 
+_URL: Final = environment_name("clickhouse_url")
+_DEFAULT_PORTS: Final = {"clickhouse": 9000, "clickhouses": 9440}
 _CONNECT_SECONDS: Final = 5
 _ANSWER_SECONDS: Final = 60
 
-# Those without a name here are newer than the driver's list.
+# The driver's list has no names for the numbers.
 _LOGIN: Final = frozenset(
     {516, ErrorCodes.UNKNOWN_USER, ErrorCodes.WRONG_PASSWORD, ErrorCodes.REQUIRED_PASSWORD}
 )
 _RIGHTS: Final = frozenset({497, ErrorCodes.READONLY, ErrorCodes.DATABASE_ACCESS_DENIED})
 
-# No server, or none of ClickHouse's. What else the driver raises is about a statement of ours.
+# No server, or one that is no ClickHouse. Any other error of the driver is a bug in a statement.
 _UNAVAILABLE: Final = (
     NetworkError,
     SocketTimeoutError,
@@ -46,33 +50,26 @@ _UNAVAILABLE: Final = (
 
 
 class Server:
-    """The server and the database of `DOMINATION_CLICKHOUSE_URL`; it connects when first asked.
+    """The server and the database of `DOMINATION_CLICKHOUSE_URL`; it connects on the first query.
 
-    `seconds` is how long it may be silent, unless the URL says so.
-    Raises `DominationError`: 69 where it does not answer, 77 where it refuses the user or a right,
-    78 where the URL does not fit, or the database or a table is missing.
+    It waits `seconds` for an answer, unless the URL says otherwise. Raises `DominationError`: 69
+    where the server does not answer, 77 where it refuses the user or a right, 78 where the URL does
+    not fit, or the database or a table is missing.
     """
 
     def __init__(self, settings: Settings, seconds: int = _ANSWER_SECONDS) -> None:
-        # It would log each failed connection with a traceback.
+        # The driver would log each failed connection with a traceback.
         logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)
         url = urlsplit(settings.clickhouse_url)
-        patience = {"connect_timeout": _CONNECT_SECONDS, "send_receive_timeout": seconds}
-        query = urlencode(patience | dict(parse_qsl(url.query)))
         path = url.path.rstrip("/") or "/default"
-        try:
-            self._client = Client.from_url(url._replace(query=query, path=path).geturl())
-        except (ValueError, Error) as error:
-            raise DominationError(
-                Exit.SETTING, f"DOMINATION_CLICKHOUSE_URL does not fit: {_text(error)}"
-            ) from error
+        self._client = _client(url._replace(path=path), seconds)
         self._user = unquote(url.username or "default")
         self._database = path.strip("/")
-        self.address = f"{url.hostname}:{url.port or (9440 if url.scheme[-1] == 's' else 9000)}"
+        self.address = f"{url.hostname}:{url.port or _DEFAULT_PORTS[url.scheme]}"
 
     def execute(self, query: str) -> list[tuple[Any, ...]]:
         """Run one statement; give its rows."""
-        with self._told():
+        with self._translated():
             rows = self._client.execute(query)
         return rows if isinstance(rows, list) else []
 
@@ -81,7 +78,8 @@ class Server:
         self._client.disconnect()
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _translated(self) -> Iterator[None]:
+        """Turn the driver's errors within into expected ends; a bug stays what it is."""
         try:
             yield
         except ServerException as error:
@@ -89,40 +87,48 @@ class Server:
                 raise end from error
             raise
         except _UNAVAILABLE as error:
-            # The driver ends its text with the address, and of a silence tells nothing else.
-            why = _text(error).removesuffix(f"({self.address})").strip() or "no answer in time"
-            raise DominationError(
-                Exit.UNAVAILABLE,
-                f"no ClickHouse at {self.address} ({why}); "
-                "start it or set DOMINATION_CLICKHOUSE_URL",
-            ) from error
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: Exception) -> DominationError:
+        # The driver ends its text with the address; after a silence the text is nothing else.
+        why = _text(error).removesuffix(f"({self.address})").strip() or "no answer in time"
+        return DominationError(
+            Exit.UNAVAILABLE,
+            f"no ClickHouse at {self.address} ({why}); start it or set {_URL}",
+        )
 
     def _refusal(self, error: ServerException) -> DominationError | None:
-        at = f"ClickHouse at {self.address}"
+        at, user, database = f"ClickHouse at {self.address}", self._user, self._database
         if error.code in _LOGIN:
-            return DominationError(
-                Exit.REFUSED,
-                f"{at} refuses user {self._user}: check user and password in "
-                "DOMINATION_CLICKHOUSE_URL",
-            )
+            advice = f"check user and password in {_URL}"
+            return DominationError(Exit.REFUSED, f"{at} refuses user {user}: {advice}")
         if error.code in _RIGHTS:
-            told = error.message.split(". Stack trace:")[0].removeprefix("DB::Exception: ")
             return DominationError(
-                Exit.REFUSED, f"{at} refuses user {self._user} a right: {told.splitlines()[0]}"
+                Exit.REFUSED, f"{at} refuses user {user} a right: {_first_line(error)}"
             )
         if error.code == ErrorCodes.UNKNOWN_DATABASE:
-            return DominationError(
-                Exit.SETTING,
-                f"{at} has no database {self._database}: create it, or name another one in "
-                "DOMINATION_CLICKHOUSE_URL",
-            )
+            advice = f"create it, or name another one in {_URL}"
+            return DominationError(Exit.SETTING, f"{at} has no database {database}: {advice}")
         if error.code == ErrorCodes.UNKNOWN_TABLE:
+            advice = "make them with 'domination schema apply'"
             return DominationError(
-                Exit.SETTING,
-                f"{at} lacks tables in database {self._database}: make them with "
-                "'domination schema apply'",
+                Exit.SETTING, f"{at} lacks tables in database {database}: {advice}"
             )
         return None
+
+
+def _client(url: SplitResult, seconds: int) -> Client:
+    limits = {"connect_timeout": _CONNECT_SECONDS, "send_receive_timeout": seconds}
+    query = urlencode(limits | dict(parse_qsl(url.query)))
+    try:
+        return Client.from_url(url._replace(query=query).geturl())
+    except (ValueError, Error) as error:
+        raise DominationError(Exit.SETTING, f"{_URL} does not fit: {_text(error)}") from error
+
+
+def _first_line(error: ServerException) -> str:
+    text = str(error.message).split(". Stack trace:")[0].removeprefix("DB::Exception: ")
+    return text.splitlines()[0]
 
 
 def _text(error: Exception) -> str:
