@@ -92,9 +92,9 @@ def large(count: int) -> Iterator[Sent]:
 
 def test_a_downlink_that_is_too_slow_for_a_usual_fetch_makes_progress(pipeline: Pipeline) -> None:
     pipeline.create(partitions=1)
-    pipeline.send(large(350))
-    # The answer takes some eleven seconds, the client's look for late ones a second at most.
-    with closing(KafkaProxy(pipeline.bootstrap_servers, down_bytes_a_second=30_000)) as slow:
+    pipeline.send(large(200))
+    # The answer takes some eight seconds, the client's look for late ones a second at most.
+    with closing(KafkaProxy(pipeline.bootstrap_servers, down_bytes_a_second=25_000)) as slow:
         environment = {"KAFKA_SOCKET_TIMEOUT_MS": "2000"}
         worker = pipeline.worker(KAFKA_BOOTSTRAP_SERVERS=slow.address, **environment)
         pipeline.drained()
