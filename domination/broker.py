@@ -399,7 +399,7 @@ class Admin:
             raise
 
 
-class Ends:
+class EndOffsets:
     """Asks how far the partitions of the input topic can be read, and never waits for an answer.
 
     Over connections of its own, made with the first question and kept: an answer on a consumer's

@@ -26,7 +26,7 @@ class Place(NamedTuple):
     """The end of the partition as of the last fetch."""
 
 
-class Ends(Protocol):
+class EndOffsets(Protocol):
     """Who asks for the ends of partitions, and does not wait for the answers."""
 
     def ask(self, partitions: Iterable[int]) -> None:
@@ -46,7 +46,7 @@ class Progress:
     def __init__(
         self,
         topic: str,
-        ends: Ends,
+        ends: EndOffsets,
         log: logging.Logger,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

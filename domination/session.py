@@ -92,7 +92,7 @@ class Session:
         self._admin: broker.Admin | None = None
         self._link = Link()
         self._reader = self._make_reader()
-        self._ends = broker.Ends(settings)
+        self._ends = broker.EndOffsets(settings)
         self._progress = Progress(settings.input_topic, self._ends, self._log)
         self._evicted: list[float] = []
         self._meter = Meter(self._log)
