@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import (
+    IsolationLevel,
     KafkaError,
     KafkaException,
     TopicCollection,
@@ -29,8 +30,9 @@ from domination.settings import environment_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from concurrent.futures import Future
 
-    from confluent_kafka.admin import AclOperation
+    from confluent_kafka.admin import AclOperation, ListOffsetsResultInfo
 
     from domination.settings import Settings
 
@@ -58,6 +60,9 @@ CRITICAL: Final = 2
 """The log level of clients that only ask: what goes wrong is raised as well."""
 
 _LOOK_SECONDS: Final = 0.05
+_SILENT_MS: Final = 4_000
+_ENDS_SECONDS: Final = 10.0
+"""Long enough to notice a dead connection, and to ask again over another."""
 
 # Kafka checks whole batches; this much of a topic's limit is left to a batch's header.
 _BATCH_HEADER: Final = 128
@@ -430,6 +435,54 @@ class Admin:
                 with told(self._settings, doing):
                     raise KafkaException(self._heard[0]) from error
             raise
+
+
+class EndOffsets:
+    """Asks how far the partitions of the input topic can be read, and never waits for an answer.
+
+    Over connections of its own, made with the first question and kept: an answer on a consumer's
+    connection waits behind a fetch.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._admin: AdminClient | None = None
+        self._asked: dict[TopicPartition, Future[ListOffsetsResultInfo]] = {}
+
+    @property
+    def _client(self) -> AdminClient:
+        if self._admin is None:
+            own = {"log_level": CRITICAL, "socket.timeout.ms": _SILENT_MS}
+            self._admin = AdminClient(client_config(self._settings, own), logger=librdkafka)
+        return self._admin
+
+    def ask(self, partitions: Iterable[int]) -> None:
+        """Ask, unless an answer is still to come."""
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # theirs
+        places = {TopicPartition(self._settings.input_topic, each): latest for each in partitions}
+        if places and not self._asked:
+            self._client.poll(0)
+            self._asked = self._client.list_offsets(
+                places,
+                isolation_level=IsolationLevel.READ_COMMITTED,
+                request_timeout=_ENDS_SECONDS,
+            )
+
+    def answers(self) -> dict[int, int]:
+        """Give what has been answered since the last time: no record of a partition is beyond."""
+        if not all(future.done() for future in self._asked.values()):
+            return {}
+        asked, self._asked = self._asked, {}
+        answered = {p: each for p, each in asked.items() if each.exception() is None}
+        return {place.partition: each.result().offset for place, each in answered.items()}
+
+    def reach(self, timeout: float) -> bool:
+        """Ask for a sign of life, and wait for it."""
+        try:
+            self._client.list_topics(self._settings.input_topic, timeout=timeout)
+        except KafkaException:
+            return False
+        return True
 
 
 def _hear(heard: deque[KafkaError], error: KafkaError) -> None:

@@ -72,7 +72,7 @@ class Metrics:
         )
         self.lag = Gauge(
             "domination_consumer_lag_records",
-            "Records of a partition that are not read yet, as of the last fetch.",
+            "Records of a partition that are not committed yet.",
             ["topic", "partition"],
             registry=registry,
         )

@@ -16,14 +16,15 @@ from confluent_kafka import (
 
 from domination import broker
 from domination.errors import DominationError, Exit
-from domination.log import librdkafka
 from domination.patience import within
+from domination.progress import Place
 from domination.transaction import Position
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable, Hashable, Iterable, Mapping
 
+    from domination.link import Link
     from domination.settings import Settings
 
 BATCH_RECORDS: Final = 3000
@@ -51,6 +52,9 @@ CONFIG: Final = {
     "queued.max.messages.kbytes": 16_384,
     # An answer brings up to a megabyte of each partition, compressed: of all together no more.
     "fetch.max.bytes": 4_000_000,
+    # A connection that has died without a word is noticed after so long. `link.py` gives a slow one
+    # more, and smaller answers.
+    "socket.timeout.ms": 10_000,
     # Also the most that zstd may grow to: a batch of more, which Kafka takes since it looks at the
     # compressed size, would be fetched again for ever. No record can be larger than this.
     "receive.message.max.bytes": 2_147_483_647,
@@ -93,6 +97,7 @@ class Reader:
         instance: str,
         changes: Callable[[bool], None],
         log: logging.Logger,
+        link: Link,
     ) -> None:
         config = broker.client_config(settings, CONFIG) | {
             "group.id": settings.group,
@@ -107,6 +112,8 @@ class Reader:
         self._granted: set[int] = set()
         self._places: dict[int, int] = {}
         """The offset of the next record of each partition to hand on."""
+        self._committed: dict[int, int] = {}
+        """The group's offset of each partition."""
         self._unled: dict[int, Position] = {}
         """Positions to commit that no record leads to: first offsets, and ends behind markers."""
         self.wanted = BATCH_RECORDS
@@ -127,7 +134,7 @@ class Reader:
             "partition.assignment.strategy", "cooperative"
         )
         with broker.told(settings, "reading the settings"):
-            self._consumer = Consumer(config, logger=librdkafka)
+            self._consumer = Consumer(link.config(config), logger=link)
 
     def subscribe(self) -> None:
         """Join the group."""
@@ -209,6 +216,7 @@ class Reader:
             raise NotYetToldError
         places = self._find_places(timeout)
         self._places = {place.partition: place.offset for place in places}
+        self.committed(places)
         if self._cooperative:
             assigned = self._assignment()
             self._consumer.incremental_assign([p for p in places if p.partition not in assigned])
@@ -253,23 +261,19 @@ class Reader:
             for partition, (offset, leader_epoch) in positions.items()
         ]
 
-    def behind(self) -> dict[int, int]:
-        """Count the records of each partition that are not read yet, as of the last fetch."""
-        lag = {}
-        for partition in self._granted & self._places.keys():
-            place = TopicPartition(self._topic, partition)
-            _, end = self._consumer.get_watermark_offsets(place, cached=True)
-            if end >= 0:
-                lag[partition] = max(0, end - self._places[partition])
-        return lag
+    def committed(self, places: Iterable[TopicPartition]) -> None:
+        """Note offsets that are the group's now."""
+        self._committed |= {place.partition: place.offset for place in places}
 
-    def answers(self, timeout: float) -> bool:
-        """Ask the broker for a sign of life."""
-        try:
-            self._consumer.list_topics(self._topic, timeout=timeout)
-        except KafkaException:
-            return False
-        return True
+    def places(self) -> dict[int, Place]:
+        """Give where it is in each partition, of those granted whose place is known."""
+        places = {}
+        for number in self._granted & self._committed.keys():
+            partition = TopicPartition(self._topic, number)
+            _, end = self._consumer.get_watermark_offsets(partition, cached=True)
+            committed = self._committed[number]
+            places[number] = Place(committed, self._places.get(number, committed), end)
+        return places
 
     def leave(self, timeout: float) -> None:
         """Leave the group and close.
@@ -335,6 +339,7 @@ class Reader:
         gone = {each.partition for each in partitions}
         self._granted -= gone
         self._unled = {number: at for number, at in self._unled.items() if number not in gone}
+        self._committed = {n: at for n, at in self._committed.items() if n not in gone}
         if self._cooperative:
             assigned = self._assignment()
             consumer.incremental_unassign([p for p in partitions if p.partition in assigned])

@@ -14,10 +14,12 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from domination import broker
 from domination.errors import DominationError, Exit
 from domination.identity import Identity
+from domination.link import Link
 from domination.log import worker_logger
 from domination.metrics import SAMPLED
 from domination.patience import Patience
 from domination.portion import Portion
+from domination.progress import Progress
 from domination.reader import EvictedError, NotYetToldError, Reader
 from domination.throughput import ThroughputLog
 from domination.transaction import Failure, Position, Step, Transaction
@@ -88,7 +90,10 @@ class Session:
         self._log = worker_logger(worker_index)
         self._patience = Patience(settings, lifecycle, self._log)
         self._admin: broker.Admin | None = None
+        self._link = Link()
         self._reader = self._make_reader()
+        self._ends = broker.EndOffsets(settings)
+        self._progress = Progress(settings.input_topic, self._ends, self._log)
         self._evicted: list[float] = []
         self._throughput = ThroughputLog(self._log)
         self._metrics = metrics
@@ -114,6 +119,7 @@ class Session:
         if not self._joined:
             self._join()
             return []
+        self._look()
         try:
             return self._advance()
         except EvictedError as error:
@@ -206,13 +212,30 @@ class Session:
             )
         self._evicted.append(now)
         self._log.warning("evicted from the group (%s): joining again", error)
+        self._replace_reader()
+
+    def _replace_reader(self) -> None:
         self._rule.changed()
         self._reader.close(_LAST_CALL_SECONDS)
         self._reader = self._make_reader()
         self._reader.subscribe()
 
     def _make_reader(self) -> Reader:
-        return Reader(self._settings, self._identity.instance, self._change, self._log)
+        return Reader(self._settings, self._identity.instance, self._change, self._log, self._link)
+
+    def _look(self) -> None:
+        """See now and then how far the worker is, and over what kind of a link."""
+        if (now := time.monotonic()) < self._lag_due:
+            return
+        self._lag_due = now + _LAG_SECONDS
+        self._metrics.behind(self._progress.look(self._reader.places()))
+        if fetch := self._link.changed():
+            self._log.warning(
+                "joining again: from now on a fetch of %s bytes has %g s",
+                f"{fetch.bytes:,}",
+                fetch.seconds,
+            )
+            self._replace_reader()
 
     def _drained(self) -> bool:
         """When asked to stop: end the open transaction once nothing is in flight."""
@@ -242,7 +265,8 @@ class Session:
         return []
 
     def _next_step(self) -> Step:
-        if self._writer.in_doubt():
+        # What has cut the consumer's connection off may have cut the producer's off as well.
+        if self._writer.in_doubt() or self._link.broken():
             self._rule.doubted()
         return self._rule.step(time.monotonic())
 
@@ -270,15 +294,13 @@ class Session:
         wait = 0 if self._rule.open else _IDLE_SECONDS
         messages, positions = self._reader.poll(wait, wanted)
         self._throughput.report()
-        if (now := time.monotonic()) >= self._lag_due:
-            self._lag_due = now + _LAG_SECONDS
-            self._metrics.behind(self._reader.behind())
         if self._rule.repairing:
             return []  # The assignment has changed; all this is read again (rule 5).
         if messages:
             self._idle_since = None
             return self._emit(messages, positions, drained=len(messages) < wanted)
         self._rule.drain()
+        now = time.monotonic()
         self._idle_since = self._idle_since or now
         # What comes soon takes these positions along.
         if self._rule.open or now - self._idle_since >= self._settings.commit_interval_seconds:
@@ -352,6 +374,7 @@ class Session:
             "committing", self._writer.commit
         ):
             self._rule.committed()
+            self._reader.committed(offsets)
             self._portion.committed(time.monotonic())
             self._begin_due = time.monotonic() + _GAP_SECONDS
             self._metrics.committed()
@@ -443,7 +466,7 @@ class Session:
         """Nothing has come: see now and then whether the broker is there at all."""
         if not self._patience.doubtful:
             return
-        if self._reader.answers(_PROBE_SECONDS):
+        if self._ends.reach(_PROBE_SECONDS):
             self._patience.calm()
         else:
             self._patience.troubled("no answer")

@@ -1,0 +1,119 @@
+"""How far a worker is behind in each partition, and which of them stand still."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Iterable, Mapping
+
+_ASK_SECONDS: Final = 5.0
+_STILL_SECONDS: Final = 10.0
+_NAMED: Final = 5
+"""Most partitions that one line of the log names."""
+
+
+class Place(NamedTuple):
+    """Where a worker is in a partition, in offsets."""
+
+    committed: int
+    """The next to commit: the group's own."""
+    read: int
+    """The next to read."""
+    end: int
+    """The end of the partition as of the last fetch."""
+
+
+class EndOffsets(Protocol):
+    """Who asks for the ends of partitions, and does not wait for the answers."""
+
+    def ask(self, partitions: Iterable[int]) -> None:
+        """Ask, unless an answer is still to come."""
+
+    def answers(self) -> dict[int, int]:
+        """Give what has been answered: how far each partition can be read."""
+
+
+class Progress:
+    """Holds what a worker has committed against what there is.
+
+    The end as of the last fetch is stale where fetches get no answer. So the brokers are asked for
+    the ends of the partitions that have not moved for a while, on another way.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        ends: EndOffsets,
+        log: logging.Logger,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._topic = topic
+        self._ends = ends
+        self._log = log
+        self._clock = clock
+        self._asked_at = clock()
+        self._before: dict[int, int] = {}
+        """What was committed when the ends were asked for."""
+        self._readable: dict[int, int] = {}
+        """How far each partition can be read, as far as is known."""
+        self._moved: dict[int, tuple[int, float]] = {}
+        """What is committed of each partition, and since when there is more that is not."""
+        self._still: dict[int, float] = {}
+        """The partitions that are known to stand still, and since when."""
+
+    def look(self, places: Mapping[int, Place]) -> dict[int, int]:
+        """Give how many records of each partition are not committed; log where that stands still.
+
+        Call it about once a second. No places at all say nothing: the worker is no member then.
+        """
+        now = self._clock()
+        self._readable |= self._ends.answers()
+        lag = {number: self._look(number, place, now) for number, place in places.items()}
+        if places:
+            self._forget(self._moved.keys() - places.keys())
+            self._tell(places, lag, now)
+        if now - self._asked_at >= _ASK_SECONDS:
+            self._asked_at = now
+            committed = {number: place.committed for number, place in places.items()}
+            self._ends.ask([n for n, at in committed.items() if self._before.get(n) == at])
+            self._before = committed
+        return lag
+
+    def _look(self, number: int, place: Place, now: float) -> int:
+        readable = max(place.read, self._readable.get(number, 0))
+        committed, _ = self._moved.get(number, (None, now))
+        if committed != place.committed or readable <= place.committed:
+            self._moved[number] = (place.committed, now)
+        return max(0, place.end - place.committed, readable - place.committed)
+
+    def _forget(self, numbers: set[int]) -> None:
+        for number in numbers:
+            self._moved.pop(number)
+            self._readable.pop(number, None)
+            self._still.pop(number, None)
+
+    def _tell(self, places: Mapping[int, Place], lag: Mapping[int, int], now: float) -> None:
+        since = {number: moved for number, (_, moved) in self._moved.items()}
+        still = {number: at for number, at in since.items() if now - at >= _STILL_SECONDS}
+        if new := sorted(still.keys() - self._still.keys()):
+            told = [
+                f"{self._topic} [{number}] at offset {places[number].committed} "
+                f"with a lag of {lag[number]} for {now - still[number]:.0f} s"
+                for number in new
+            ]
+            self._log.warning("stands still: %s", _listed(told))
+        if gone := sorted(self._still.keys() - still.keys()):
+            told = [
+                f"{self._topic} [{number}] after {now - self._still[number]:.0f} s"
+                for number in gone
+            ]
+            self._log.info("goes on: %s", _listed(told))
+        self._still = still
+
+
+def _listed(told: list[str]) -> str:
+    more = len(told) - _NAMED
+    return ", ".join(told[:_NAMED]) + (f", and {more} more" if more > 0 else "")
