@@ -425,7 +425,7 @@ class Session:
         if not settled_by_kafka and (end := broker.expected(self._settings, error, doing)):
             raise end
         if failure is not Failure.ABORTABLE:
-            self._portion.failed(self._writer.unsent)
+            self._portion.failed(self._writer.unsent, self._writer.throttled)
             self._writer.discard()
         self._patience.troubled(f"{doing}: {error.str()}")
 
