@@ -302,6 +302,7 @@ class Session:
                 self._failed("opening a transaction", exception.args[0])
                 return False
             self._metrics.began()
+            self._meter.began()
             self._portion.begin(time.monotonic())
         return True
 
@@ -340,7 +341,7 @@ class Session:
             types = bytes(each for index, each in enumerate(types) if index not in unsent)
         self._writer.write_dead_letters(letters)
         self._metrics.wrote(types, Counter(fault.reason for _, fault in letters))
-        self._meter.count(len(messages) - len(letters), len(letters))
+        self._meter.wrote(len(messages) - len(letters), len(letters))
 
     def _commit(self) -> None:
         metadata, membership = self._reader.membership()
@@ -355,6 +356,7 @@ class Session:
             self._portion.committed(time.monotonic())
             self._begin_due = time.monotonic() + _GAP_SECONDS
             self._metrics.committed()
+            self._meter.committed()
             self._patience.calm()
 
     def _send_offsets(self, offsets: list[TopicPartition], metadata: bytes) -> bool:
