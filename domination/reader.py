@@ -107,6 +107,8 @@ class Reader:
         self._granted: set[int] = set()
         self._places: dict[int, int] = {}
         """The offset of the next record of each partition to hand on."""
+        self._ended: set[int] = set()
+        """The partitions that have been read to their end since the last `rewind`."""
         self._unled: dict[int, Position] = {}
         """Positions to commit that no record leads to: first offsets, and ends behind markers."""
         self.wanted = BATCH_RECORDS
@@ -162,6 +164,7 @@ class Reader:
         last: dict[Any, Any] = dict(zip(map(Message.partition, messages), messages, strict=True))
         positions = {partition: _behind(message) for partition, message in last.items()}
         self._places |= {partition: position.offset for partition, position in positions.items()}
+        self._ended = (self._ended - last.keys()) | {end.partition() or 0 for end in ends}
         for end in ends:
             self._pass_markers(end.partition() or 0, end.offset() or 0)
         return messages, positions
@@ -209,6 +212,7 @@ class Reader:
             raise NotYetToldError
         places = self._find_places(timeout)
         self._places = {place.partition: place.offset for place in places}
+        self._ended = set()
         if self._cooperative:
             assigned = self._assignment()
             self._consumer.incremental_assign([p for p in places if p.partition not in assigned])
@@ -262,6 +266,11 @@ class Reader:
             if end >= 0:
                 lag[partition] = max(0, end - self._places[partition])
         return lag
+
+    @property
+    def at_end(self) -> bool:
+        """Whether all that can be read has been; a member without partitions has nothing to do."""
+        return self._granted <= self._ended
 
     def answers(self, timeout: float) -> bool:
         """Ask the broker for a sign of life."""

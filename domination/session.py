@@ -446,7 +446,7 @@ class Session:
         if not self._patience.doubtful:
             return
         if self._reader.answers(_PROBE_SECONDS):
-            self._patience.calm()
+            self._patience.answered(at_end=self._reader.at_end)
         else:
             self._patience.troubled("no answer")
 
