@@ -1,4 +1,4 @@
-"""How long a worker goes on trying without success (rule 7)."""
+"""How long a worker goes on trying without progress (rule 7)."""
 
 from __future__ import annotations
 
@@ -65,6 +65,7 @@ class Patience:
         self._clock = clock
         self._heard = clock()
         self._trouble_since: float | None = None
+        self._trouble: str | DominationError = ""
         self.call_seconds = _SHORTEST_SECONDS
         """How long the next call may wait for its answer.
 
@@ -88,7 +89,7 @@ class Patience:
         self._heard = self._clock()
 
     def calm(self) -> None:
-        """Note that all is well."""
+        """Note progress: a commit, or a sign of life while there is nothing to do."""
         self.heard()
         if self._trouble_since is not None:
             self._log.info("going on after %.1f s", self._heard - self._trouble_since)
@@ -97,12 +98,23 @@ class Patience:
             # Exceptions hold frames, and frames the clients whose calls have failed.
             gc.collect()
 
+    def answered(self, *, at_end: bool) -> None:
+        """Note a sign of life: no progress while what failed is still to be done; raises as below.
+
+        `at_end` tells that there is nothing to do.
+        """
+        if at_end or not self.tried:
+            self.calm()
+        else:
+            self.troubled(self._trouble)
+
     def troubled(self, what: str | DominationError) -> None:
         """Wait a little before the next try; raises once the availability time-out is over.
 
         An error names the broker and says what to do; of a text only this end does.
         """
         now = self._clock()
+        self._trouble = what
         limit = self._settings.availability_timeout_seconds
         level = logging.WARNING if self._trouble_since is None else logging.DEBUG
         self._trouble_since = now if self._trouble_since is None else self._trouble_since

@@ -114,6 +114,8 @@ class Reader:
         """The offset of the next record of each partition to hand on."""
         self._committed: dict[int, int] = {}
         """The group's offset of each partition."""
+        self._ended: set[int] = set()
+        """The partitions that have been read to their end since the last `rewind`."""
         self._unled: dict[int, Position] = {}
         """Positions to commit that no record leads to: first offsets, and ends behind markers."""
         self.wanted = BATCH_RECORDS
@@ -169,6 +171,7 @@ class Reader:
         last: dict[Any, Any] = dict(zip(map(Message.partition, messages), messages, strict=True))
         positions = {partition: _behind(message) for partition, message in last.items()}
         self._places |= {partition: position.offset for partition, position in positions.items()}
+        self._ended = (self._ended - last.keys()) | {end.partition() or 0 for end in ends}
         for end in ends:
             self._pass_markers(end.partition() or 0, end.offset() or 0)
         return messages, positions
@@ -217,6 +220,7 @@ class Reader:
         places = self._find_places(timeout)
         self._places = {place.partition: place.offset for place in places}
         self.committed(places)
+        self._ended = set()
         if self._cooperative:
             assigned = self._assignment()
             self._consumer.incremental_assign([p for p in places if p.partition not in assigned])
@@ -274,6 +278,11 @@ class Reader:
             committed = self._committed[number]
             places[number] = Place(committed, self._places.get(number, committed), end)
         return places
+
+    @property
+    def at_end(self) -> bool:
+        """Whether all that can be read has been; a member without partitions has nothing to do."""
+        return self._granted <= self._ended
 
     def leave(self, timeout: float) -> None:
         """Leave the group and close.

@@ -324,6 +324,7 @@ class Session:
                 self._failed("opening a transaction", exception.args[0])
                 return False
             self._metrics.began()
+            self._throughput.began()
             self._portion.begin(time.monotonic())
         return True
 
@@ -362,7 +363,7 @@ class Session:
             types = bytes(each for index, each in enumerate(types) if index not in unsent)
         self._writer.write_dead_letters(letters)
         self._metrics.wrote(types, Counter(fault.reason for _, fault in letters))
-        self._throughput.count(len(messages) - len(letters), len(letters))
+        self._throughput.wrote(len(messages) - len(letters), len(letters))
 
     def _commit(self) -> None:
         metadata, membership = self._reader.membership()
@@ -378,6 +379,7 @@ class Session:
             self._portion.committed(time.monotonic())
             self._begin_due = time.monotonic() + _GAP_SECONDS
             self._metrics.committed()
+            self._throughput.committed()
             self._patience.calm()
 
     def _send_offsets(self, offsets: list[TopicPartition], metadata: bytes) -> bool:
@@ -448,7 +450,7 @@ class Session:
         if not settled_by_kafka and (end := broker.expected(self._settings, error, doing)):
             raise end
         if failure is not Failure.ABORTABLE:
-            self._portion.failed(self._writer.unsent)
+            self._portion.failed(self._writer.unsent, self._writer.throttled)
             self._writer.discard()
         self._patience.troubled(f"{doing}: {error.str()}")
 
@@ -467,7 +469,7 @@ class Session:
         if not self._patience.doubtful:
             return
         if self._ends.reach(_PROBE_SECONDS):
-            self._patience.calm()
+            self._patience.answered(at_end=self._reader.at_end)
         else:
             self._patience.troubled("no answer")
 

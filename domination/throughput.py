@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class ThroughputLog:
-    """Counts what a worker writes, and logs its rate every `seconds` at most."""
+    """Counts what a worker has committed, and logs its rate every `seconds` at most."""
 
     def __init__(
         self,
@@ -25,12 +25,26 @@ class ThroughputLog:
         self._since = clock()
         self._shadows = self._dead_letters = 0
         self._total = 0
+        self.began()
 
-    def count(self, shadows: int, dead_letters: int) -> None:
-        """Count a written batch; one written again after an abort counts again."""
-        self._shadows += shadows
-        self._dead_letters += dead_letters
-        self._total += shadows + dead_letters
+    def began(self) -> None:
+        """Note that a transaction opens; what was written in one that did not commit is forgotten.
+
+        It is written again.
+        """
+        self._open_shadows = self._open_dead_letters = 0
+
+    def wrote(self, shadows: int, dead_letters: int) -> None:
+        """Note a written batch."""
+        self._open_shadows += shadows
+        self._open_dead_letters += dead_letters
+
+    def committed(self) -> None:
+        """Count what has been written."""
+        self._shadows += self._open_shadows
+        self._dead_letters += self._open_dead_letters
+        self._total += self._open_shadows + self._open_dead_letters
+        self.began()
 
     def report(self, *, last: bool = False) -> None:
         """Log the rate if `seconds` have passed; with `last`, log the total instead."""

@@ -19,6 +19,8 @@ from domination.log import librdkafka
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from confluent_kafka import ThrottleEvent
+
 TRANSACTION_SECONDS: Final = 10.0
 """Kafka aborts a transaction that is open for longer."""
 
@@ -37,11 +39,13 @@ class TransactionalProducer(Producer):
     def __init__(self, config: Mapping[str, Any], transactional_id: str) -> None:
         asked = config.get("debug")
         self._log = _Log(forward_debug=bool(asked))
+        self._throttles: list[ThrottleEvent] = []
         own = {
             "transactional.id": transactional_id,
             "transaction.timeout.ms": int(TRANSACTION_SECONDS * 1000),
             # The longest that the client allows, so that our own limits are shorter (rule 7).
             "socket.timeout.ms": int(TRANSACTION_SECONDS * 1000) - 100,
+            "throttle_cb": self._throttles.append,
             "debug": f"{asked},{_BROKE_DEBUG}" if asked else _BROKE_DEBUG,
             # Else a client that has lost all connections at once drops the brokers it knows. A call
             # that waits for its coordinator then waits for ever, and the broker's thread spins. A
@@ -73,6 +77,19 @@ class TransactionalProducer(Producer):
             return  # No answer: that is told by the call that matters.
         if error and error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             raise KafkaException(KafkaError(error.code(), f"no topic {topic}"))
+
+    def begin_transaction(self) -> None:
+        """Open a transaction, which no broker has throttled yet."""
+        self._throttles.clear()
+        super().begin_transaction()
+
+    @property
+    def throttled(self) -> float:
+        """Give the longest that a broker has throttled this transaction, in seconds.
+
+        It answers at once, and then reads nothing more from the connection for so long.
+        """
+        return max((event.throttle_time for event in self._throttles), default=0.0)
 
     def in_doubt(self) -> bool:
         """Tell whether a request may reach Kafka after its transaction is over.

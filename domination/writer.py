@@ -90,6 +90,11 @@ class Writer:
         """Count the records that are not known to be at the broker yet."""
         return len(self._live) if self._live else 0
 
+    @property
+    def throttled(self) -> float:
+        """Give the longest that a broker has throttled the transaction, in seconds."""
+        return self._live.throttled if self._live else 0.0
+
     def discard(self) -> None:
         """Throw the producer away, and with it what it has not sent."""
         self._owner = self._open = False

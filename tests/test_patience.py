@@ -86,6 +86,27 @@ def test_a_success_in_between_starts_the_time_anew(patience: Patience, clock: Cl
     patience.troubled("no answer")
 
 
+def test_a_sign_of_life_is_no_progress_while_what_failed_is_still_to_be_done(
+    patience: Patience, clock: Clock
+) -> None:
+    patience.troubled("committing: not enough replicas")
+    clock.now = 9.0
+    patience.answered(at_end=False)
+    clock.now = 10.1
+    with pytest.raises(DominationError, match="not enough replicas"):
+        patience.answered(at_end=False)
+
+
+def test_a_sign_of_life_is_all_that_is_asked_for_where_there_is_nothing_to_do(
+    patience: Patience, clock: Clock
+) -> None:
+    patience.troubled("committing: time-out")
+    clock.now = 10.1
+    patience.answered(at_end=True)
+    clock.now = 20.0
+    patience.troubled("no answer")
+
+
 def test_trouble_is_told_once_and_its_end_too(
     patience: Patience, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
