@@ -14,6 +14,7 @@ install: .venv/.done ## Make .venv with the locked dependencies and this package
 .venv/.done: requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c '$(FITS)' 2>/dev/null || { \
 	    echo "domination needs Python 3.10, 3.11 or 3.12: make install PYTHON=/path/to/python" >&2; exit 1; }
+	@echo "installing into .venv, about a minute the first time"
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .

@@ -19,7 +19,8 @@ from confluent_kafka import Producer
 from arena import Arena, Load, arena, end
 from bench import save
 from clickhouse_core import ClickHouseCore
-from domination import schema, wire
+from domination import wire
+from domination.clickhouse import schema
 from domination.humans import human_ratings
 from domination.settings import from_environment
 from pipeline import eventually

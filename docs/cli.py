@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from domination.cli import cli
+from domination.cli.main import cli
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ def sections(command: click.Command, name: str) -> Iterator[str]:
     yield f"## {name}\n\n```\n{command.get_help(context)}\n```\n"
     if isinstance(command, click.Group):
         for each in command.list_commands(context):
-            found = command.get_command(context, each)
+            _, found, _ = command.resolve_command(context, [each])
             if found:
                 yield from sections(found, f"{name} {each}")
 

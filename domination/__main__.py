@@ -2,6 +2,6 @@
 
 import sys
 
-from domination.cli import main
+from domination.cli.main import main
 
 sys.exit(main())

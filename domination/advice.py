@@ -5,17 +5,36 @@ from __future__ import annotations
 from typing import Final
 
 from domination.errors import DominationError, Exit
+from domination.exactly_once.availability import GaveUpError
 from domination.kafka.faults import (
     FaultError,
     FencedError,
     Lack,
     MissingError,
     NoBrokerError,
+    NoTokenError,
     RefusedError,
     SettingError,
     UnavailableError,
 )
+from domination.settings import environment_name
 
+_EXITS: Final = {
+    UnavailableError: Exit.UNAVAILABLE,
+    FencedError: Exit.TEMPORARY,
+    RefusedError: Exit.REFUSED,
+    FaultError: Exit.SETTING,
+}
+_ADVICE: Final = {
+    NoBrokerError: (
+        "start Kafka or set DOMINATION_KAFKA_BOOTSTRAP_SERVERS and …_SECURITY_PROTOCOL"
+    ),
+    NoTokenError: "check DOMINATION_KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL",
+    FencedError: (
+        "start it again, and if it ends so again give each worker its own DOMINATION_INSTANCE"
+    ),
+    MissingError: "make it with 'domination topics'",
+}
 _LACKING: Final = {
     Lack.CERTIFICATE: "check DOMINATION_KAFKA_SSL_CA_LOCATION",
     Lack.CREDENTIALS: "check DOMINATION_KAFKA_SASL_USERNAME, …_PASSWORD and …_MECHANISM",
@@ -29,27 +48,17 @@ def expected(error: Exception) -> DominationError | None:
         return error
     if not isinstance(error, FaultError):
         return None
+    exit_code = next(code for kind, code in _EXITS.items() if isinstance(error, kind))
     advice = _advice(error)
-    return DominationError(_exit_code(error), f"{error}; {advice}" if advice else str(error))
-
-
-def _exit_code(error: FaultError) -> Exit:
-    if isinstance(error, UnavailableError):
-        return Exit.UNAVAILABLE
-    if isinstance(error, FencedError):
-        return Exit.TEMPORARY
-    return Exit.REFUSED if isinstance(error, RefusedError) else Exit.SETTING
+    return DominationError(exit_code, f"{error}; {advice}" if advice else str(error))
 
 
 def _advice(error: FaultError) -> str | None:
-    if isinstance(error, NoBrokerError):
-        return "start Kafka or set DOMINATION_KAFKA_BOOTSTRAP_SERVERS and …_SECURITY_PROTOCOL"
-    if isinstance(error, FencedError):
-        return (
-            "start it again, and if it ends so again give each worker its own DOMINATION_INSTANCE"
-        )
-    if isinstance(error, MissingError):
-        return "make it with 'domination topics'"
+    if isinstance(error, GaveUpError):
+        return _ADVICE[type(error.last or NoBrokerError(""))]
     if isinstance(error, SettingError):
-        return "check DOMINATION_KAFKA_…"
-    return _LACKING[error.lack] if isinstance(error, RefusedError) else None
+        names = [environment_name(f"kafka.{name}") for name in error.properties]
+        return f"check {' and '.join(names) or 'DOMINATION_…'}"
+    if isinstance(error, RefusedError):
+        return _LACKING[error.lack]
+    return _ADVICE.get(type(error))

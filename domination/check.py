@@ -2,42 +2,61 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from domination import broker, schema
+from domination import connection
+from domination.advice import expected
+from domination.clickhouse import queries, schema
 from domination.errors import DominationError, Exit
-from domination.group import Group
-from domination.identity import Identity
-from domination.writer import Writer
+from domination.exactly_once.starts import LostOffsetsError
+from domination.exactly_once.transactional import TransactionalProducer
+from domination.kafka.cluster import Cluster
+from domination.kafka.faults import FaultError, Rights
+from domination.kafka.group import Group
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
+    from domination.clickhouse.queries import Database
+    from domination.kafka.client import Connection
     from domination.settings import Settings
 
 # A cluster that has never had a group or a transaction makes its own topics for them first.
 _SECONDS: Final = 20.0
-_RECENT_SECONDS: Final = 60
-_CONSUMERS: Final = f"""
-SELECT
-    notEmpty(assignments.partition_id),
-    last_poll_time > now() - {_RECENT_SECONDS},
-    exceptions.time[-1] > now() - {_RECENT_SECONDS},
-    exceptions.text[-1]
-FROM system.kafka_consumers
-WHERE database = currentDatabase() AND table = '{schema.STREAM}'
-"""  # noqa: S608 - of constants
 
-Finding = tuple[str, DominationError | None]
+PARTS: Final = ("kafka", "clickhouse")
+"""What can be looked at."""
+
+
+class Finding(NamedTuple):
+    """What was looked at, and what is wrong with it."""
+
+    what: str
+    error: DominationError | None
+
+    @property
+    def exit_code(self) -> Exit:
+        """The exit code of what is wrong, or 0."""
+        return self.error.exit_code if self.error else Exit.OK
+
+    def json(self) -> dict[str, Any]:
+        """Write it for programs."""
+        error = str(self.error) if self.error else None
+        return {"ok": not self.error, "what": self.what, "error": error}
+
+    def line(self) -> str:
+        """Write it for people."""
+        return f"FAIL {self.what}: {self.error}" if self.error else f"ok   {self.what}"
 
 
 def findings(settings: Settings, parts: Collection[str]) -> Iterator[Finding]:
-    """Look at the parts asked for: `kafka`, `clickhouse`."""
+    """Look at the parts asked for, of `PARTS`."""
     if "kafka" in parts:
         yield from of_kafka(settings)
     if "clickhouse" in parts:
-        from domination.clickhouse import Server  # noqa: PLC0415 - a worker has no need of it
+        from domination.clickhouse.server import Server  # noqa: PLC0415 - a worker has no need of it
 
         with closing(Server(settings)) as server:
             yield from of_clickhouse(settings, server, server.address)
@@ -45,38 +64,38 @@ def findings(settings: Settings, parts: Collection[str]) -> Iterator[Finding]:
 
 def of_kafka(settings: Settings) -> Iterator[Finding]:
     """Look at the broker, the topics and the rights; nothing is written and no group is joined."""
-    admin = broker.Admin(settings, _SECONDS)
+    shared = connection.of(settings)
     at = f"broker {settings.bootstrap_servers}"
-    unreachable = _error(broker.Admin(settings).reach)
-    yield at, unreachable
+    unreachable = _error(Cluster(shared).reach, settings.input_topic)
+    yield Finding(at, unreachable)
     if unreachable:
         return
-    for topic, operation in broker.needed(settings).items():
-        yield _topic(settings, admin, topic, operation)
-    yield f"group {settings.group}", _error(_group, admin, settings)
-    yield f"transactional ids {settings.id_prefix}…", _error(_transactions, settings)
+    cluster = Cluster(shared, _SECONDS)
+    for topic, operation in connection.needed(settings).items():
+        yield _topic(shared, cluster, topic, operation)
+    yield Finding(f"group {settings.group}", _error(_group, shared, cluster, settings))
+    yield Finding(f"transactional ids {settings.id_prefix}…", _error(_transactions, settings))
 
 
-def of_clickhouse(settings: Settings, database: schema.Database, at: str) -> Iterator[Finding]:
+def of_clickhouse(settings: Settings, database: Database, at: str) -> Iterator[Finding]:
     """Look at the server, its tables and the consumer that fills them."""
     try:
-        version = schema.version(database)
+        version = queries.version(database)
         schema.require_version(database)
     except DominationError as error:
-        yield f"ClickHouse {at}", error
+        yield Finding(f"ClickHouse {at}", error)
         return
-    yield f"ClickHouse {version} at {at}", None
-    yield "async_load_databases", _error(_loading, database)
+    yield Finding(f"ClickHouse {version} at {at}", None)
+    yield Finding("async_load_databases", _error(_loading, database))
     missing = _error(_tables, database, settings)
-    yield "tables", missing
+    yield Finding("tables", missing)
     if missing is None:
-        yield f"consumer of {schema.STREAM}", _error(_consumer, database)
+        yield Finding(f"consumer of {schema.STREAM}", _error(_consumer, database))
         yield from _lag(settings)
 
 
-def _loading(database: schema.Database) -> None:
-    query = "SELECT value FROM system.server_settings WHERE name = 'async_load_databases'"
-    if database.execute(query) != [("0",)]:
+def _loading(database: Database) -> None:
+    if queries.server_setting(database, "async_load_databases") != "0":
         raise DominationError(
             Exit.SETTING,
             "is on: after a restart records may be read before the tables they go to are there, "
@@ -84,8 +103,8 @@ def _loading(database: schema.Database) -> None:
         )
 
 
-def _tables(database: schema.Database, settings: Settings) -> None:
-    found = schema.tables(database)
+def _tables(database: Database, settings: Settings) -> None:
+    found = queries.tables(database)
     missing = [name for name, _ in schema.statements(settings) if name not in found]
     if missing:
         raise DominationError(
@@ -99,57 +118,61 @@ def _tables(database: schema.Database, settings: Settings) -> None:
         )
 
 
-def _consumer(database: schema.Database) -> None:
-    rows = database.execute(_CONSUMERS)
-    if not any(assigned for assigned, *_ in rows):
-        told = [str(exception).splitlines()[0] for *_, exception in rows if exception]
+def _consumer(database: Database) -> None:
+    consumers = queries.consumers(database, schema.STREAM)
+    if not any(each.assigned for each in consumers):
+        errors = [each.error.splitlines()[0] for each in consumers if each.error]
         raise DominationError(
             Exit.UNAVAILABLE,
-            "has no partition" + (f": {told[0]}" if told else " yet; look again in a moment"),
+            "has no partition" + (f": {errors[0]}" if errors else " yet; look again in a moment"),
         )
-    for _, asking, troubled, exception in rows:
-        if troubled:
-            raise DominationError(Exit.UNAVAILABLE, str(exception).splitlines()[0])
-        if not asking:
+    for consumer in consumers:
+        if consumer.failing:
+            raise DominationError(Exit.UNAVAILABLE, consumer.error.splitlines()[0])
+        if not consumer.polling:
             raise DominationError(
-                Exit.UNAVAILABLE, f"has not asked for {_RECENT_SECONDS} s; see ClickHouse's log"
+                Exit.UNAVAILABLE,
+                f"has not asked for {queries.RECENT_SECONDS} s; see ClickHouse's log",
             )
 
 
 def _lag(settings: Settings) -> Iterator[Finding]:
     what = f"group {settings.clickhouse_group}"
     try:
-        admin = broker.Admin(settings, _SECONDS)
-        topic = settings.output_topic
-        found = admin.partitions({topic: "DESCRIBE"})
-        broker.require_topics(found)
-        with closing(Group(settings, settings.clickhouse_group, _SECONDS)) as group:
-            lag = sum(group.lags(admin, topic, found[topic]).values())
-    except DominationError as error:
-        yield what, error
+        lag = _count_lag(settings)
+    except FaultError as error:
+        yield Finding(what, expected(error))
     else:
-        yield f"{what}, {lag:,} records behind", None
+        yield Finding(f"{what}, {lag:,} records behind", None)
+
+
+def _count_lag(settings: Settings) -> int:
+    shared, topic = connection.of(settings), settings.output_topic
+    cluster = Cluster(shared, _SECONDS)
+    found = cluster.require({topic: "DESCRIBE"})
+    with closing(Group(shared, settings.clickhouse_group, _SECONDS)) as group:
+        return sum(group.lags(cluster, topic, found[topic]).values())
 
 
 def _error(look: Callable[..., None], *arguments: Any) -> DominationError | None:
     try:
         look(*arguments)
-    except DominationError as error:
-        return error
+    except (DominationError, FaultError) as error:
+        return expected(error)
     return None
 
 
-def _topic(settings: Settings, admin: broker.Admin, topic: str, operation: str) -> Finding:
+def _topic(shared: Connection, cluster: Cluster, topic: str, operation: str) -> Finding:
     what = f"topic {topic}"
     try:
-        _require(operation, what, admin.topic_operations(topic))
-        partitions = admin.partitions({topic: operation})[topic]
+        _require(operation, what, cluster.topic_operations(topic))
+        partitions = cluster.partitions({topic: operation})[topic]
         if operation == "WRITE" and partitions:
-            with broker.told(settings, f"looking at {what}"):
-                _forbid_compaction(what, compacted=admin.compacted(topic))
-    except DominationError as error:
-        return what, error
-    return f"{what}, {partitions} partitions", None
+            with shared.asking(f"looking at {what}"):
+                _forbid_compaction(what, compacted=cluster.compacted(topic))
+    except (DominationError, FaultError) as error:
+        return Finding(what, expected(error))
+    return Finding(f"{what}, {partitions} partitions", None)
 
 
 def _forbid_compaction(what: str, *, compacted: bool) -> None:
@@ -161,28 +184,28 @@ def _forbid_compaction(what: str, *, compacted: bool) -> None:
         )
 
 
-def _group(admin: broker.Admin, settings: Settings) -> None:
+def _group(shared: Connection, cluster: Cluster, settings: Settings) -> None:
     name, topic = settings.group, settings.input_topic
-    _require("READ", f"group {name}", admin.group_operations(name))
-    if not admin.ever_written(settings.topics[1:]):
+    _require("READ", f"group {name}", cluster.group_operations(name))
+    if not cluster.ever_written(settings.topics[1:]):
         return
-    with closing(Group(settings, name, _SECONDS)) as group:
-        if not group.has_offsets(topic, admin.partitions({topic: "READ"})[topic]):
-            raise broker.lost_offsets(settings)
+    with closing(Group(shared, name, _SECONDS)) as group:
+        if not group.has_offsets(topic, cluster.partitions({topic: "READ"})[topic]):
+            raise LostOffsetsError(name, topic, settings.topics[1:])
 
 
 def _require(operation: str, what: str, allowed: set[str]) -> None:
     if operation not in allowed:
-        raise DominationError(Exit.REFUSED, broker.no_right(f"{operation} on {what}"))
+        raise DominationError(Exit.REFUSED, f"no right to {operation} on {what}; ask for that ACL")
 
 
 def _transactions(settings: Settings) -> None:
-    identity = Identity(settings, worker_index=0)
-    # Not the worker's own id: taking that would fence a worker that runs.
-    writer = Writer(settings, f"{identity.transactional_id}-check")
-    try:
-        with broker.told(settings, "starting transactions"):
-            writer.renew(_SECONDS)
-    finally:
-        writer.close(_SECONDS)
-        identity.release()
+    # Not the id of any worker: taking that would fence one that runs.
+    mine = f"{settings.id_prefix}{socket.gethostname()}-check"
+    rights = Rights(
+        transactional_ids=f"WRITE on every transactional id that begins with {settings.id_prefix}"
+    )
+    shared = connection.of(settings)
+    producer = TransactionalProducer(shared, {}, mine)
+    with shared.asking("starting transactions", rights):
+        producer.init(settings.topics[1:], _SECONDS)

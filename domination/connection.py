@@ -1,4 +1,4 @@
-"""The settings, as what a Kafka client is made from."""
+"""The settings, as what a Kafka client is made from and what it has to be allowed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from domination.kafka.client import Connection
 from domination.log import librdkafka
+from domination.settings import NAME
 
 if TYPE_CHECKING:
     from domination.settings import Settings
@@ -13,5 +14,10 @@ if TYPE_CHECKING:
 
 def of(settings: Settings) -> Connection:
     """Give the connection to the cluster of the settings."""
-    shared = {"bootstrap.servers": settings.bootstrap_servers, "client.id": "domination"}
+    shared = {"bootstrap.servers": settings.bootstrap_servers, "client.id": NAME}
     return Connection(shared | dict(settings.kafka), librdkafka)
+
+
+def needed(settings: Settings) -> dict[str, str]:
+    """Give what a worker has to be allowed on each topic."""
+    return dict(zip(settings.topics, ("READ", "WRITE", "WRITE"), strict=True))

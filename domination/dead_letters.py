@@ -8,30 +8,46 @@ topic needs nobody's offsets. Retention deletes a letter before its mark.
 
 from __future__ import annotations
 
+from collections import Counter
+from contextlib import closing
 from datetime import datetime, timezone
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 
-from domination import broker, dead_letter, wire
+from domination import connection
 from domination.errors import DominationError, Exit
-from domination.log import librdkafka
-from domination.transactional import TransactionalProducer, serving
+from domination.exactly_once.batch import Fault
+from domination.exactly_once.dead_letter import Form, size
+from domination.exactly_once.fetched import readable
+from domination.exactly_once.transactional import TransactionalProducer, serving
+from domination.kafka.cluster import DEFAULT_SIZE_LIMIT, LARGEST_SIZE_LIMIT, Cluster
+from domination.kafka.faults import Rights
+from domination.kafka.tail import Tail
+from domination.ratings import Reason, read
+from domination.settings import NAME
+from domination.shadows import encode, judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from confluent_kafka import Message
+    from confluent_kafka import KafkaError, Message
 
+    from domination.exactly_once.batch import Header
+    from domination.exactly_once.dead_letter import Coordinates
     from domination.settings import Settings
 
+FORM: Final = Form(f"{NAME}.")
+"""Of the dead letters' headers."""
+
+TRUNCATED: Final = "truncated"
+"""Why a letter is not sent back that is not whole; else it is the reason it would have again."""
+
 _BATCH: Final = 500
-_POLL_SECONDS: Final = 1.0
 _START_SECONDS: Final = 30.0
 _CALL_SECONDS: Final = 9.0
 """Less than the producer's own limit for a request."""
-_SILENT_POLLS: Final = 30
 
 
 class Letter(NamedTuple):
@@ -42,24 +58,49 @@ class Letter(NamedTuple):
     reason: str
     message: str
     """What is wrong, in words; it never quotes the record."""
-    origin: dead_letter.Coordinates
+    origin: Coordinates
     key: bytes | None
     value: bytes | None
-    headers: list[dead_letter.Header]
+    headers: list[Header]
     """The original's own."""
     truncated: bool
     """Whether something of the original has been left out; it is whole at its origin."""
 
+    def json(self) -> dict[str, Any]:
+        """Write it for programs, without the record."""
+        return {
+            "partition": self.partition,
+            "offset": self.offset,
+            "reason": self.reason,
+            "message": self.message,
+            "origin": self.origin._asdict(),
+            "truncated": self.truncated,
+        }
 
-class Letters:
-    """The dead-letter topic. Whatever Kafka refuses, or its absence, is a `DominationError`."""
+    def whole(self) -> dict[str, Any]:
+        """Write it with the record, each byte that is no text as an escape."""
+        return self.json() | {
+            "key": _text(self.key),
+            "headers": [[name, _text(value)] for name, value in self.headers],
+            "value": _text(self.value),
+        }
+
+    def line(self) -> str:
+        """Write it as a row for people."""
+        place = f"{self.partition}:{self.offset}"
+        origin = f"{self.origin.topic}[{self.origin.partition}]@{self.origin.offset}"
+        return f"{place:<12}{self.reason:<24}{origin:<24}{self.message}"
+
+
+class DeadLetterTopic:
+    """The dead-letter topic. Whatever Kafka refuses, or its absence, is a `FaultError`."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._topic = settings.dead_letter_topic
-        self._admin = broker.Admin(settings)
-        found = self._admin.partitions({self._topic: "READ"})
-        broker.require_topics(found)
+        self._connection = connection.of(settings)
+        self._cluster = Cluster(self._connection)
+        found = self._cluster.require({self._topic: "READ"})
         self._partitions = range(found[self._topic])
 
     def open(self, reason: str | None = None) -> Iterator[Letter]:
@@ -82,26 +123,32 @@ class Letters:
             Exit.SETTING, f"no dead letter at {partition}:{offset} of {self._topic}"
         )
 
+    def plan(
+        self, reason: str | None = None, limit: int | None = None, *, force: bool = False
+    ) -> tuple[int, Counter[str]]:
+        """Count the letters that `replay` would send, and the others by why they stay."""
+        why = self.stays(force=force)
+        fit, stay = 0, Counter[str]()
+        for letter in self.open(reason):
+            if failure := why(letter):
+                stay[failure] += 1
+            else:
+                fit += 1
+        return fit if limit is None else min(fit, limit), stay
+
     def stays(self, *, force: bool) -> Callable[[Letter], str | None]:
         """Give what tells of a letter why it is not sent back, or else None.
 
         It would be a dead letter again, unless `force`; or it is truncated, in any case.
         """
-        with broker.told(self._settings, "asking for the limits of the topics"):
-            limits = self._admin.size_limits([self._settings.output_topic])
-        limit = limits.get(self._settings.output_topic, broker.DEFAULT_SIZE_LIMIT)
+        with self._connection.asking("asking for the limits of the topics"):
+            limits = self._cluster.size_limits([self._settings.output_topic])
+        limit = limits.get(self._settings.output_topic, DEFAULT_SIZE_LIMIT)
 
         def why(letter: Letter) -> str | None:
             if letter.truncated:
-                return "truncated"
-            if force:
-                return None
-            batch = wire.read(wire.Records([letter.value], [letter.key]))
-            if batch.rejects:
-                return batch.rejects[0].fault.reason.value
-            written = wire.write(wire.judge(batch), datetime.now(timezone.utc))
-            too_large = dead_letter.size(letter.key, written.values[0]) > limit
-            return wire.Reason.SHADOW_TOO_LARGE.value if too_large else None
+                return TRUNCATED
+            return None if force else _fault(letter, limit)
 
         return why
 
@@ -111,9 +158,9 @@ class Letters:
         """Send letters back to their topic, each once; yield how many at a time.
 
         Those that would fail again stay, unless `force`; those that are truncated stay in any case.
-        Another replay that comes later ends this one with 75, and each letter is still sent once.
+        Another replay that comes later fences this one, and each letter is still sent once.
         """
-        broker.require_topics(self._admin.partitions({self._settings.input_topic: "WRITE"}))
+        self._cluster.require({self._settings.input_topic: "WRITE"})
         why = self.stays(force=force)
         left = limit
         while True:
@@ -121,7 +168,7 @@ class Letters:
             # Only now nobody else can send a letter back: what is open is read after it.
             chosen = islice((each for each in self.open(reason) if why(each) is None), left)
             while batch := list(islice(chosen, _BATCH)):
-                with broker.told(self._settings, "sending dead letters back"):
+                with self._connection.asking("sending dead letters back", self._rights):
                     self._send(producer, batch)
                 left = None if left is None else left - len(batch)
                 yield len(batch)
@@ -143,7 +190,7 @@ class Letters:
             producer.produce(
                 origin, letter.value, letter.key, headers=letter.headers, on_delivery=delivered
             )
-            mark: Any = {dead_letter.REPLAYED: str(letter.offset).encode()}
+            mark = FORM.mark(letter.offset)
             producer.produce(
                 self._topic, partition=letter.partition, headers=mark, on_delivery=delivered
             )
@@ -160,65 +207,54 @@ class Letters:
             "acks": "all",
             "compression.type": "lz4",
             # Whatever was small enough for these topics.
-            "message.max.bytes": broker.LARGEST_SIZE_LIMIT,
+            "message.max.bytes": LARGEST_SIZE_LIMIT,
         }
-        config = broker.client_config(self._settings, own)
-        with broker.told(self._settings, "reading the settings"):
-            producer = TransactionalProducer(config, f"{self._settings.id_prefix}dead-letters")
-        with broker.told(self._settings, "starting to send dead letters back"):
+        transactional_id = f"{self._settings.id_prefix}dead-letters"
+        producer = TransactionalProducer(self._connection, own, transactional_id)
+        with self._connection.asking("starting to send dead letters back", self._rights):
             producer.init((self._settings.input_topic, self._topic), _START_SECONDS)
         return producer
+
+    @property
+    def _rights(self) -> Rights:
+        ids = f"WRITE on every transactional id that begins with {self._settings.id_prefix}"
+        topics = f"WRITE on topic {self._settings.input_topic} and on topic {self._topic}"
+        return Rights(topics, transactional_ids=ids)
 
     def _read(self, partition: int, offset: int | None = None) -> Iterator[Message]:
         """Read a partition from an offset, or from the first record, to the end it has now."""
         place = TopicPartition(self._topic, partition)
-        first = self._admin.first_offsets([place])[partition]
-        config = broker.client_config(self._settings, {}) | {
-            # It only gives the client a name: nothing is committed, and nobody joins.
-            "group.id": self._settings.group,
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "isolation.level": "read_committed",
-            # The end is told with an answer, and an empty one waits for so long.
-            "fetch.wait.max.ms": 10,
-        }
-        with broker.told(self._settings, f"reading {self._topic}", f"READ on topic {self._topic}"):
-            consumer = Consumer(config, logger=librdkafka)
-            try:
-                start = first if offset is None else max(offset, first)
-                consumer.assign([TopicPartition(self._topic, partition, start)])
-                silent = 0
-                while silent < _SILENT_POLLS:
-                    # To ask for a whole batch at once waits out the time where there are fewer.
-                    arrived = consumer.poll(_POLL_SECONDS)
-                    if arrived is None:
-                        silent += 1
-                        continue
-                    silent = 0
-                    for message in [arrived, *consumer.consume(_BATCH, 0)]:
-                        error = message.error()
-                        if error is None:
-                            yield message
-                        elif error.code() == KafkaError._PARTITION_EOF:
-                            return
-                        else:
-                            raise KafkaException(error)
-                raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "no end of the topic"))
-            finally:
-                consumer.close()
+        first = self._cluster.first_offsets([place])[partition]
+        start = first if offset is None else max(offset, first)
+        # The end is told with an answer, and an empty one waits for so long.
+        with closing(Tail(self._connection, self._settings.group, wait_ms=10)) as tail:
+            tail.follow([TopicPartition(self._topic, partition, start)])
+            yield from tail.to_end()
+
+
+def _fault(letter: Letter, limit: int) -> str | None:
+    """Give the reason that a letter would have again, if it would be one again."""
+    (found,) = read([letter.value])
+    if isinstance(found, Fault):
+        return found.reason
+    (value,) = encode(judge([found]), datetime.now(timezone.utc))
+    return Reason.SHADOW_TOO_LARGE.value if size(letter.key, value) > limit else None
+
+
+def _text(value: str | bytes | None) -> str | None:
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
 
 
 def _marked(message: Message) -> int | None:
     """Give the offset of the letter that a mark stands for, of anything else None."""
-    headers = dead_letter.original(message.headers) or []
-    offsets = [value for name, value in headers if name == dead_letter.REPLAYED]
+    headers = readable(message.headers) or []
+    offsets = [value for name, value in headers if name == FORM.replayed]
     return int(offsets[-1]) if offsets and offsets[-1] else None
 
 
 def _letter(message: Message) -> Letter | None:
     """Read a dead letter; None for what is none."""
-    headers = dead_letter.original(message.headers) or []
-    found = dead_letter.read(headers)
+    found = FORM.read(readable(message.headers) or [])
     if found is None:
         return None
     return Letter(

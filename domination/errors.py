@@ -36,8 +36,8 @@ class DominationError(Exception):
 
 
 @contextmanager
-def of_the_extra(what: str, extra: str = "demo") -> Iterator[None]:
-    """Turn an import that fails within into an expected end (78) that says what to install."""
+def needs_extra(what: str, extra: str = "demo") -> Iterator[None]:
+    """Turn an `ImportError` within into an expected end (78) that names the extra to install."""
     try:
         yield
     except ImportError as error:

@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 
-from domination import wire
+from domination.exactly_once import operators as xop
+from domination.ratings import read
+from domination.shadows import judge, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bytewax.inputs import Source
     from bytewax.outputs import Sink
+
+    from domination.exactly_once.batch import Batch, Records
 
 
 def utc_now() -> datetime:
@@ -23,19 +27,20 @@ def utc_now() -> datetime:
 
 
 def dominate(
-    source: Source[wire.Records],
-    sink: Sink[wire.Written],
+    source: Source[Records],
+    sink: Sink[Batch[bytes | None]],
     clock: Callable[[], datetime] = utc_now,
 ) -> Dataflow:
     """Make the dataflow between two ends. Its item is a batch: the records of one poll.
 
     Each step keeps the batch whole, with the rejects beside the good records, since the commit rule
-    counts batches and every input record has to leave exactly one output record.
+    counts batches and every input record has to leave exactly one outcome.
     """
     flow = Dataflow("domination")
     records = op.input("records", flow, source)
-    ratings = op.map("read", records, wire.read)
-    shadows = op.map("judge", ratings, wire.judge)
-    written = op.map("write", shadows, lambda batch: wire.write(batch, clock()))
+    parsed = xop.map_all("read", records, read)
+    ratings = xop.filter_faults("filter", parsed)
+    shadows = xop.map_all("judge", ratings, judge)
+    written = op.map("write", shadows, lambda batch: write(batch, clock()))
     op.output("shadows", written, sink)
     return flow

@@ -5,21 +5,28 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field, fields
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from domination.errors import DominationError, Exit
+from domination.exactly_once.reserved import RESERVED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+NAME: Final = "domination"
+"""Begins the transactional ids and the headers of dead letters."""
 PREFIX: Final = "DOMINATION_"
 _KAFKA: Final = "KAFKA_"
 _TESTS: Final = "TEST_"
 # Half of the time after which Kafka aborts a transaction.
 _LONGEST_INTERVAL: Final = 5.0
 _LAST_PORT: Final = 65_535
+_ADDRESS: Final = re.compile(
+    r"(?:(?:\[(?P<six>[^\]]+)\]|(?P<host>[^\s:/@\[\]]+)):)?(?P<port>[0-9]{1,5})"
+)
 _BOOTSTRAP: Final = "KAFKA_BOOTSTRAP_SERVERS"
 _FILE: Final = "_FILE"
 OWN_FILES: Final = frozenset(
@@ -31,24 +38,20 @@ OWN_FILES: Final = frozenset(
 )
 """The properties of librdkafka whose own names end in .file: they name what it reads itself."""
 
+TOPICS: Final = ("input_topic", "output_topic", "dead_letter_topic")
+"""The settings that name the three topics."""
+
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("text", "json")
 
-# Properties that the commit rule sets itself: another value would break exactly-once, or there is
-# a setting of ours for it.
+# Where there is a setting of ours for a property that is not free; and two that are the Python
+# client's and take no text.
 _REFUSED: Final = {
-    "acks": "transactions need acks=all",
-    "auto.offset.reset": "a new group starts at the earliest record; a lost offset ends the worker",
-    "delivery.report.only.error": "the ends and 'produce' each need their own",
-    "auto.commit.interval.ms": "offsets are committed by the transactions",
-    "enable.auto.commit": "offsets are committed by the transactions",
-    "enable.auto.offset.store": "offsets are committed by the transactions",
-    "enable.idempotence": "transactions need an idempotent producer",
+    **RESERVED,
+    "default.topic.config": "give each of its properties by its own name",
     "group.id": f"use {PREFIX}GROUP",
     "group.instance.id": f"use {PREFIX}INSTANCE",
-    "isolation.level": "aborted records are never read",
-    "request.required.acks": "transactions need acks=all",
-    "transaction.timeout.ms": "the commit rule counts on ten seconds",
+    "logger": f"use {PREFIX}LOG_LEVEL",
     "transactional.id": f"use {PREFIX}INSTANCE",
 }
 _SECRET_WORDS: Final = ("password", "secret", "token", "private", ".key.pem", "oauthbearer.config")
@@ -84,7 +87,10 @@ class Settings:
     clickhouse_group: str = "shadow-group"
     """Consumer group of ClickHouse; a second ClickHouse needs one of its own."""
     http: str = ""
-    """`host:port` of /healthz, /readyz and /metrics; a port alone is on 127.0.0.1; empty: none."""
+    """`host:port` of /healthz, /readyz and /metrics; a port alone is on 127.0.0.1; empty: none.
+
+    An IPv6 address is in brackets: `[::1]:9100`; so it is for `monitor`.
+    """
     monitor: str = "127.0.0.1:8080"
     """`host:port` of the page of `domination monitor`; a port alone is on 127.0.0.1."""
     log_level: str = "info"
@@ -96,9 +102,7 @@ class Settings:
         """Refuse what no process could run with."""
         for name in (
             "bootstrap_servers",
-            "input_topic",
-            "output_topic",
-            "dead_letter_topic",
+            *TOPICS,
             "group",
             "clickhouse_group",
         ):
@@ -126,9 +130,9 @@ class Settings:
         for name in ("http", "monitor"):
             text = getattr(self, name)
             _require(
-                (name == "http" and not text) or _port(text.rpartition(":")[2]),
+                (name == "http" and not text) or _is_address(text),
                 name,
-                "takes host:port, or a port on 127.0.0.1",
+                "takes host:port, [IPv6 address]:port, or a port alone, on 127.0.0.1",
             )
         for name in self.kafka:
             _require(name not in _REFUSED, f"kafka.{name}", f"is not free: {_REFUSED.get(name)}")
@@ -151,7 +155,7 @@ class Settings:
     @property
     def id_prefix(self) -> str:
         """What the transactional ids of all workers of the group begin with."""
-        return f"domination-{self.group}-"
+        return f"{NAME}-{self.group}-"
 
     def shown(self) -> Iterator[tuple[str, str]]:
         """Yield each setting's environment name and value; secrets are hidden."""
@@ -178,12 +182,21 @@ def _fits(clickhouse_url: str) -> bool:
 
 
 def _address(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    return host.strip("[]") or "127.0.0.1", int(port)
+    """Give host and port; `ValueError` where the text is neither both nor a port."""
+    found = _ADDRESS.fullmatch(text)
+    if not found or int(found["port"]) > _LAST_PORT:
+        raise ValueError
+    if found["six"]:
+        return str(IPv6Address(found["six"])), int(found["port"])
+    return found["host"] or "127.0.0.1", int(found["port"])
 
 
-def _port(text: str) -> bool:
-    return text.isdecimal() and int(text) <= _LAST_PORT
+def _is_address(text: str) -> bool:
+    try:
+        _address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _without_password(value: object) -> str:

@@ -32,12 +32,12 @@ _LABELS = {
 LABELS: Final = tuple(_LABELS.values())
 """The names of all four types, in the order of their values."""
 
-# The rule has the period 15 = 3 * 5, so one look-up answers for every integer.
-_PERIOD = tuple(
+VERDICTS: Final = tuple(
     (ShadowType.INCOMPATIBLE if rating % 3 else ShadowType.SHA)
     | (ShadowType.INCOMPATIBLE if rating % 5 else ShadowType.DOW)
     for rating in range(15)
 )
+"""The rule has the period 15 = 3 * 5: `VERDICTS[rating % 15]` judges any integer."""
 
 
 def judge(rating: int) -> ShadowType:
@@ -45,9 +45,9 @@ def judge(rating: int) -> ShadowType:
 
     Total over the integers: zero is ShaDow, -9 is Sha.
     """
-    return _PERIOD[rating % 15]
+    return VERDICTS[rating % 15]
 
 
 def judge_all(ratings: Iterable[int]) -> list[ShadowType]:
     """Judge humans in order: `[judge(rating) for rating in ratings]`, without a call for each."""
-    return [_PERIOD[rating % 15] for rating in ratings]
+    return [VERDICTS[rating % 15] for rating in ratings]

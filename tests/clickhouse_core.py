@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from domination import schema
-from domination.embedded import EmbeddedClickHouse
+from domination.clickhouse import schema
+from domination.demo.embedded import EmbeddedClickHouse
 
 if TYPE_CHECKING:
     from domination.settings import Settings

@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from domination import schema
+from domination.clickhouse import schema
 from domination.settings import Settings
 from kafka_server import free_ports
 

@@ -20,7 +20,8 @@ from uuid import uuid4
 
 from confluent_kafka import Consumer, KafkaException
 
-from domination import cli, http, reader
+from domination import http, reader
+from domination.cli.main import main as command
 from domination.identity import Identity
 from domination.reader import Reader
 from domination.session import Session
@@ -202,7 +203,7 @@ def main() -> int:
         http._TURN_SECONDS = float(seconds)  # type: ignore[misc]
     if name := os.environ.get("CHAOS_BREAK"):
         BREAKS[name]()
-    return cli.main(["worker", *sys.argv[1:]])
+    return command(["worker", *sys.argv[1:]])
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ _NEVER: Final = 1_000
 # Each kind by its number: its name, and the version from which it has tags and short lengths.
 _KINDS: Final = {
     0: ("Produce", 9),
+    1: ("Fetch", 12),
     3: ("Metadata", _NEVER),
     8: ("OffsetCommit", 8),
     10: ("FindCoordinator", _NEVER),
@@ -31,7 +32,7 @@ _KINDS: Final = {
 }
 TRANSACTIONAL: Final = [_KINDS[number][0] for number in (0, 24, 25, 26, 28)]
 _TELL_BY_PARTITION: Final = ("Produce", "AddPartitionsToTxn", "TxnOffsetCommit", "OffsetCommit")
-_THROTTLED_FROM: Final = {"Produce": _NEVER, "OffsetCommit": 3}
+_THROTTLED_FROM: Final = {"Produce": _NEVER, "Fetch": 1, "OffsetCommit": 3}
 """The version from which an answer begins with a time to wait; those of other kinds all do."""
 _NAMED_BY_ID_FROM: Final = {"Produce": 13, "OffsetCommit": 10}
 _TO_PRODUCER: Final = 8 + 4 + 4 + 1 + 4 + 2 + 4 + 8 + 8

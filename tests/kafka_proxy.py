@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 BREAKS: Final = ("rst", "fin", "silence")
 _TELL_ADDRESSES: Final = ("Metadata", "FindCoordinator", "DescribeCluster")
 _SECONDS: Final = 40.0
+_PACKET: Final = 4096
 
 
 class Held:
@@ -69,15 +70,20 @@ class Held:
 class KafkaProxy:
     """Listens on 127.0.0.1 for one broker, until `close`.
 
-    Each frame takes `delay_seconds`, in either direction, and to the broker the time that so many
-    bytes a second need.
+    Each frame takes `delay_seconds`, in either direction, and the time that so many bytes a second
+    need: to the broker on each connection, from the broker on all of them together.
     """
 
     def __init__(
-        self, broker: str, delay_seconds: float = 0.0, bytes_a_second: float = float("inf")
+        self,
+        broker: str,
+        delay_seconds: float = 0.0,
+        bytes_a_second: float = float("inf"),
+        down_bytes_a_second: float = float("inf"),
     ) -> None:
         self.delay_seconds = delay_seconds
         self.bytes_a_second = bytes_a_second
+        self.downlink = _Rate(down_bytes_a_second)
         host, _, port = broker.partition(":")
         self._broker = (host, int(port))
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -150,6 +156,11 @@ class KafkaProxy:
             if connection.carried & set(names):
                 connection.cut("rst")
 
+    def forget(self) -> None:
+        """Let all connections that there are fall silent, as a firewall does that forgets them."""
+        for connection in list(self._connections):
+            connection.silence()
+
     def ask(self, frame: bytes) -> bytes:
         """Send a request to the broker over a connection of its own; give the answer."""
         with socket.create_connection(self._broker, _SECONDS) as broker:
@@ -211,8 +222,8 @@ class _Connection:
         self._asked: dict[int, Request] = {}
         self._cut = False
         self.carried: set[str] = set()
-        self._to_broker = _Line(broker, proxy.delay_seconds, proxy.bytes_a_second)
-        self._to_client = _Line(client, proxy.delay_seconds)
+        self._to_broker = _Line(broker, proxy.delay_seconds, _Rate(proxy.bytes_a_second))
+        self._to_client = _Line(client, proxy.delay_seconds, proxy.downlink)
         for each in (client, broker):
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for carry in (self._up, self._down):
@@ -229,6 +240,10 @@ class _Connection:
                 self._client.shutdown(socket.SHUT_WR)
             self._broker.shutdown(socket.SHUT_RDWR)
 
+    def silence(self) -> None:
+        """Let no byte pass any more, in either direction."""
+        self._cut = True
+
     def close(self) -> None:
         for each in (self._client, self._broker):
             with suppress(OSError):
@@ -243,6 +258,8 @@ class _Connection:
 
     def _up(self) -> None:
         for frame in frames(self._client):
+            if self._cut:
+                return
             request = parse(frame)
             self.carried.add(request.name)
             held = self._proxy.catch(request, frame, self)
@@ -263,17 +280,31 @@ class _Connection:
                 self._to_client.send(self._proxy.hear(request, frame))
 
 
+class _Rate:
+    """What all who share it send together: so many bytes a second."""
+
+    def __init__(self, bytes_a_second: float) -> None:
+        self.bytes_a_second = bytes_a_second
+        self._free = 0.0
+        self._lock = threading.Lock()
+
+    def wait(self, size: int) -> None:
+        """Wait until so many bytes more have passed."""
+        with self._lock:
+            now = time.monotonic()
+            self._free = due = max(now, self._free) + size / self.bytes_a_second
+        time.sleep(due - now)
+
+
 class _Line:
     """One direction of a connection: what is sent arrives in order, after a delay."""
 
-    def __init__(
-        self, end: socket.socket, delay_seconds: float, bytes_a_second: float = float("inf")
-    ) -> None:
+    def __init__(self, end: socket.socket, delay_seconds: float, rate: _Rate) -> None:
         self._end = end
         self._delay_seconds = delay_seconds
-        self._bytes_a_second = bytes_a_second
+        self._rate = rate
         self._under_way: SimpleQueue[tuple[float, bytes]] = SimpleQueue()
-        self._slow = delay_seconds > 0 or bytes_a_second < float("inf")
+        self._slow = delay_seconds > 0 or rate.bytes_a_second < float("inf")
         if self._slow:
             threading.Thread(target=self._carry, daemon=True).start()
 
@@ -287,6 +318,8 @@ class _Line:
         with suppress(OSError):
             while True:
                 due, frame = self._under_way.get()
-                wait = len(frame) / self._bytes_a_second
-                time.sleep(wait + max(0.0, due - time.monotonic()))
-                self._end.sendall(frame)
+                time.sleep(max(0.0, due - time.monotonic()))
+                for start in range(0, len(frame), _PACKET):
+                    packet = frame[start : start + _PACKET]
+                    self._rate.wait(len(packet))
+                    self._end.sendall(packet)

@@ -12,11 +12,12 @@ from pipeline import CLEAN, ROOT
 from terminal import written
 
 SHOW = """
-from domination.board import board
-from domination.watch import Snapshot
-with board("Domination") as view:
+from domination.demo.terminal import open_view
+from domination.clickhouse.queries import Human
+from domination.demo.counts import Snapshot
+with open_view("Domination") as view:
     for rows in range(3):
-        latest = [("a human", "ShaDow", "2026-11-23 10:00:00.123")]
+        latest = [Human("a human", "ShaDow", "2026-11-23 10:00:00.123")]
         view.show(Snapshot(3, 3, 0, rows, {"Sha": 1, "ShaDow": rows}, latest, 0.5))
 """
 STYLE = re.compile(rb"\x1b\[[\d;]*m")

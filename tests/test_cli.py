@@ -10,12 +10,13 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-import click
 import orjson
 import pytest
 
-from domination.cli import cli, main
-from domination.settings import Settings
+from commands import commands
+from domination.cli.main import COMMANDS, cli, main
+from domination.errors import Exit
+from domination.settings import Settings, environment_name
 from pipeline import BYTEWAX, CLEAN, DOMINATION, run
 
 if TYPE_CHECKING:
@@ -87,27 +88,40 @@ def test_the_version_names_bytewax_and_librdkafka(capsys: pytest.CaptureFixture[
     assert "librdkafka 2." in out
 
 
-def commands(command: click.Command, *path: str) -> dict[tuple[str, ...], click.Command]:
-    """Give a command, and those in it, by the arguments that call them."""
-    found = {path: command}
-    if isinstance(command, click.Group):
-        for name, each in command.commands.items():
-            found |= commands(each, *path, name)
-    return found
-
-
 @pytest.mark.parametrize("path", commands(cli))
 def test_each_help_has_an_example_and_the_default_of_each_setting_it_names(
     path: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*path, "--help"]) == 0
     _, _, end = capsys.readouterr().out.partition("\nExamples:\n")
-    examples, _, settings = end.partition("\nSettings:\n")
+    examples, _, end = end.partition("\nSettings:\n")
+    settings, *_ = end.partition("\nExit codes:\n")
     assert " ".join(["domination", *path]) in examples
     named = dict(line.split(maxsplit=1) for line in settings.splitlines() if "[" in line)
     known = dict(Settings().shown())
     assert named == {name: f"[default: {known[name]}]" for name in named}
     assert set(re.findall("DOMINATION_[A-Z_]+", settings)) <= set(known)
+
+
+def test_the_list_of_the_commands_says_what_the_help_of_each_begins_with() -> None:
+    found = commands(cli)
+    assert {name: found[(name,)].get_short_help_str(100) for name in COMMANDS} == COMMANDS
+
+
+def test_a_mistyped_command_is_told_which_one_may_be_meant(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["wroker"]) == 2
+    assert "'worker'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", [(), ("worker",)])
+def test_the_help_tells_each_exit_code(
+    path: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*path, "--help"]) == 0
+    _, _, codes = capsys.readouterr().out.partition("\nExit codes:\n")
+    assert {line.split()[0] for line in codes.splitlines()} >= {str(int(code)) for code in Exit}
 
 
 @pytest.mark.parametrize(
@@ -118,16 +132,54 @@ def test_wrong_usage_ends_with_2(arguments: list[str]) -> None:
     assert main(arguments) == 2
 
 
-@pytest.mark.parametrize("command", [(*DOMINATION, "worker"), BYTEWAX])
 @pytest.mark.parametrize(
-    ("name", "value"), [("FOO", "1"), ("LOG_LEVEL", "loud"), ("KAFKA_NO_SUCH_PROPERTY", "1")]
+    "command", [(*DOMINATION, "worker"), (*DOMINATION, "config"), BYTEWAX], ids=lambda it: it[-1]
 )
-def test_a_wrong_setting_is_one_line_and_78(
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FOO", "1"),
+        ("LOG_LEVEL", "loud"),
+        ("KAFKA_NO_SUCH_PROPERTY", "1"),
+        ("KAFKA_LINGER_MS", "99999999"),
+        ("KAFKA_LOGGER", "loud"),
+        ("KAFKA_DEFAULT_TOPIC_CONFIG", "x"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_that_names_it_and_78(
     command: tuple[str, ...], name: str, value: str
 ) -> None:
     ended = run(*command, environment={f"DOMINATION_{name}": value})
     assert ended.returncode == 78
-    assert len(ended.stderr.splitlines()) == 1, ended.stderr
+    (line,) = ended.stderr.splitlines()
+    assert f"DOMINATION_{name}" in line
+
+
+@pytest.mark.parametrize(
+    ("property_", "kafka"),
+    [
+        # A client refuses the second alone, but takes it with the third.
+        (
+            "foo.bar",
+            {"FOO_BAR": "1", "SECURITY_PROTOCOL": "SASL_SSL", "SASL_MECHANISM": "PLAIN"},
+        ),
+        ("ssl.ca.location", {"SECURITY_PROTOCOL": "SSL", "SSL_CA_LOCATION": "/no/such/file"}),
+    ],
+)
+def test_of_several_properties_the_wrong_one_is_named_and_the_settings_are_shown(
+    property_: str,
+    kafka: dict[str, str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in kafka.items():
+        monkeypatch.setenv(f"DOMINATION_KAFKA_{name}", value)
+    assert main(["config"]) == 78
+    shown, told = capsys.readouterr()
+    assert all(f"DOMINATION_KAFKA_{name}={value}" in shown for name, value in kafka.items())
+    assert property_ in told
+    (named,) = re.findall(r"DOMINATION_\w+", told)
+    assert named == environment_name(f"kafka.{property_}")
 
 
 @pytest.mark.parametrize("command", [(*DOMINATION, "worker"), BYTEWAX])

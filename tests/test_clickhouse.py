@@ -13,7 +13,7 @@ import pytest
 from clickhouse_driver import errors
 
 from clickhouse_server import PASSWORD
-from domination.clickhouse import Server
+from domination.clickhouse.server import Server
 from domination.errors import DominationError, Exit
 from domination.settings import Settings
 from kafka_server import free_ports
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from conftest import Database
 
 FIRST: Final = datetime(2026, 1, 31, 23, 59, 59, tzinfo=timezone.utc)
-TOO_OLD: Final = "ClickHouse 18.16.1 is too old to read from Kafka 4: it takes 25.3 or later"
+TOO_OLD: Final = "ClickHouse 18.16.1 is too old to read from Kafka 4: install 25.3 or later"
 # Every command that asks ClickHouse and nothing else.
 COMMANDS: Final = (("schema", "apply"), ("report",), ("check", "clickhouse"))
 

@@ -12,7 +12,8 @@ import click
 import pytest
 import yaml
 
-from domination.cli import cli
+from commands import called
+from domination.cli.main import cli
 from domination.settings import Settings, from_environment
 
 ROOT = Path(__file__).parent.parent
@@ -102,7 +103,7 @@ def test_the_schema_goes_to_the_server_as_its_user() -> None:
 def test_each_command_of_our_image_is_one(words: list[str]) -> None:
     command: click.Command = cli
     while isinstance(command, click.Group):
-        command, words = command.commands[words[0]], words[1:]
+        command, words = called(command, words[0]), words[1:]
     command.make_context("domination", words)
 
 

@@ -118,6 +118,16 @@ def test_a_signal_drains_commits_leaves_the_group_and_ends_with_0(
     assert pipeline.members() == 0
 
 
+def test_a_worker_more_than_there_are_partitions_says_that_others_have_them(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.create(partitions=1)
+    workers = [pipeline.worker(INSTANCE=name) for name in ("first", "second")]
+    idle = f"assigned no partition of {pipeline.input}: other workers have them"
+    eventually(lambda: idle in pipeline.outputs())
+    assert [worker.stop() for worker in workers] == [0, 0]
+
+
 def test_a_worker_stopped_while_it_joins_leaves_the_group_all_the_same(pipeline: Pipeline) -> None:
     pipeline.create()
     first = pipeline.worker()

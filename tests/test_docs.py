@@ -12,11 +12,11 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import click
 import pytest
 
+from commands import commands
 from domination import transaction
-from domination.cli import cli
+from domination.cli.main import cli
 from domination.settings import from_environment
 from kafka_server import free_ports
 from pipeline import CLEAN, ROOT, Pipeline, eventually
@@ -54,15 +54,14 @@ def told(text: str) -> Iterator[str]:
             yield command
 
 
-def examples(command: click.Command) -> Iterator[str]:
-    """Give the examples in the help of a command, and of those in it."""
-    yield from (COMMENT.sub("", each) for each in getattr(command, "examples", ()))
-    if isinstance(command, click.Group):
-        yield from chain.from_iterable(map(examples, command.commands.values()))
+def examples() -> Iterator[str]:
+    """Give the examples in the help of the commands."""
+    for command in commands(cli).values():
+        yield from (COMMENT.sub("", each) for each in getattr(command, "examples", ()))
 
 
 IN_PAGES: Final = list(chain.from_iterable(told(page.read_text()) for page in PAGES))
-COMMANDS: Final = list(dict.fromkeys([*IN_PAGES, *examples(cli)]))
+COMMANDS: Final = list(dict.fromkeys([*IN_PAGES, *examples()]))
 MAKES: Final = [each for each in COMMANDS if each.split()[0] == "make"]
 EXPORTS: Final = [each for each in COMMANDS if each.startswith("export ")]
 EXCUSED: Final = [each for each in COMMANDS if any(re.match(why, each) for why in NOT_RUN)]

@@ -114,9 +114,22 @@ def test_metrics_count_through_a_rebalance(pipeline: Pipeline) -> None:
     assert {first.stop(), second.stop()} == {0}
 
 
-def test_a_worker_without_a_broker_is_alive_and_not_ready(pipeline: Pipeline) -> None:
-    worker = pipeline.worker(HTTP="127.0.0.1:0", KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1")
+def ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", pytest.param("[::1]", marks=pytest.mark.skipif(not ipv6(), reason="no IPv6"))],
+)
+def test_a_worker_without_a_broker_is_alive_and_not_ready(pipeline: Pipeline, host: str) -> None:
+    worker = pipeline.worker(HTTP=f"{host}:0", KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1")
     address = address_of(worker)
+    assert address.startswith(f"{host}:")
     eventually(
         lambda: (
             told(address, "/readyz")

@@ -18,7 +18,7 @@ from domination import broker
 from domination.errors import DominationError, Exit
 from domination.group import Group
 from domination.settings import Settings, from_environment
-from domination.topics import Tail
+from domination.tail import Tail
 from door import Door
 from pipeline import DOMINATION, ROOT, Pipeline, eventually, run
 from records import BAD, humans, mixed

@@ -9,8 +9,9 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from commands import called
 from domination import session, writer
-from domination.cli import cli
+from domination.cli.main import cli
 from domination.http import Http
 from domination.lifecycle import Lifecycle
 from domination.metrics import Metrics
@@ -159,7 +160,8 @@ def test_keda_scales_it_by_the_lag_of_the_same_group_on_the_same_brokers() -> No
     assert told["sasl"] == mechanism.lower().replace("-", "_").replace("sha_", "sha")
     assert (told["tls"] == "enable") == CONFIG["DOMINATION_KAFKA_SECURITY_PROTOCOL"].endswith("SSL")
     # A worker more than there are partitions has nothing to do.
-    partitions = next(each for each in cli.commands["topics"].params if each.name == "partitions")
+    topics = called(cli, "topics")
+    partitions = next(each for each in topics.params if each.name == "partitions")
     assert 0 < spec["minReplicaCount"] <= spec["maxReplicaCount"] <= partitions.default
     # Where its number is given as well, each apply puts it back.
     assert "replicas" not in RESOURCES["Deployment"]["spec"]

@@ -7,8 +7,8 @@ import logging
 from typing import TYPE_CHECKING
 
 from domination import log
-from domination.meter import Meter
 from domination.settings import Settings
+from domination.throughput import ThroughputLog
 
 if TYPE_CHECKING:
     import pytest
@@ -56,21 +56,36 @@ def test_what_librdkafka_calls_an_error_is_a_warning() -> None:
     assert (record.levelno, record.levelname) == (logging.WARNING, "WARNING")
 
 
+def test_what_is_written_again_after_an_abort_is_told_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    throughput = ThroughputLog(logging.getLogger("throughput"))
+    with caplog.at_level(logging.INFO, "throughput"):
+        for _ in range(3):
+            throughput.began()
+            throughput.wrote(2500, 500)
+        throughput.report(last=True)
+        throughput.committed()
+        throughput.report(last=True)
+    assert caplog.messages == ["wrote 0 records in all", "wrote 3,000 records in all"]
+
+
 def test_the_rate_is_said_once_in_a_while_and_not_when_idle(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    logger = logging.getLogger("meter")
+    logger = logging.getLogger("throughput")
     now = [0.0]
-    meter = Meter(logger, seconds=30, clock=lambda: now[0])
-    with caplog.at_level(logging.INFO, "meter"):
-        meter.count(2500, 500)
-        meter.report()
+    throughput = ThroughputLog(logger, seconds=30, clock=lambda: now[0])
+    with caplog.at_level(logging.INFO, "throughput"):
+        throughput.wrote(2500, 500)
+        throughput.committed()
+        throughput.report()
         assert not caplog.messages
         now[0] = 30.0
-        meter.report()
+        throughput.report()
         now[0] = 60.0
-        meter.report()
-        meter.report(last=True)
+        throughput.report()
+        throughput.report(last=True)
     assert caplog.messages == [
         "100 records/s: 2,500 shadows and 500 dead letters in 30 s",
         "wrote 3,000 records in all",

@@ -9,11 +9,19 @@ import weakref
 from contextlib import suppress
 
 import pytest
+from confluent_kafka import KafkaError
 
+from domination.broker import no_broker
 from domination.errors import DominationError, Exit
 from domination.lifecycle import Lifecycle
 from domination.patience import Patience, within
 from domination.settings import Settings
+
+# As librdkafka says it, with the address that it has found.
+REFUSED = (
+    "localhost:9092/bootstrap: Connect to ipv4#127.0.0.1:9092 failed: Connection refused "
+    "(after 0ms in state CONNECT, 1 identical error(s) suppressed)"
+)
 
 
 class Clock:
@@ -48,6 +56,26 @@ def test_trouble_longer_than_the_availability_timeout_is_the_end(
     assert ended.value.exit_code is Exit.UNAVAILABLE
 
 
+@pytest.mark.parametrize(
+    "what",
+    [
+        "sending offsets: no answer",
+        no_broker(Settings(), KafkaError(KafkaError._TRANSPORT, REFUSED)),
+    ],
+)
+def test_the_end_says_once_which_broker_how_long_why_and_what_to_do(
+    patience: Patience, clock: Clock, what: str | DominationError
+) -> None:
+    patience.troubled(what)
+    clock.now = 10.1
+    with pytest.raises(DominationError) as ended:
+        patience.troubled(what)
+    told = str(ended.value)
+    for each in ("no broker", "localhost:9092", "10 s", "start Kafka", "BOOTSTRAP_SERVERS"):
+        assert told.count(each) == 1, told
+    assert "no answer" in told or "Connection refused)" in told
+
+
 def test_a_success_in_between_starts_the_time_anew(patience: Patience, clock: Clock) -> None:
     patience.troubled("no answer")
     clock.now = 9.0
@@ -55,6 +83,27 @@ def test_a_success_in_between_starts_the_time_anew(patience: Patience, clock: Cl
     clock.now = 18.0
     patience.troubled("no answer")
     clock.now = 28.0
+    patience.troubled("no answer")
+
+
+def test_a_sign_of_life_is_no_progress_while_what_failed_is_still_to_be_done(
+    patience: Patience, clock: Clock
+) -> None:
+    patience.troubled("committing: not enough replicas")
+    clock.now = 9.0
+    patience.answered(at_end=False)
+    clock.now = 10.1
+    with pytest.raises(DominationError, match="not enough replicas"):
+        patience.answered(at_end=False)
+
+
+def test_a_sign_of_life_is_all_that_is_asked_for_where_there_is_nothing_to_do(
+    patience: Patience, clock: Clock
+) -> None:
+    patience.troubled("committing: time-out")
+    clock.now = 10.1
+    patience.answered(at_end=True)
+    clock.now = 20.0
     patience.troubled("no answer")
 
 

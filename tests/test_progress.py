@@ -169,6 +169,34 @@ def alive(port: int) -> bool:
         return False
 
 
+def test_commits_that_fail_for_ever_end_with_69_although_the_broker_answers_all_else(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.create()
+    (port,) = free_ports(1)
+    # Records take so long that a broker is asked for a sign of life in between.
+    with closing(KafkaProxy(pipeline.bootstrap_servers, delay_seconds=0.1)) as proxy:
+        worker = pipeline.worker(
+            KAFKA_BOOTSTRAP_SERVERS=proxy.address, HTTP=str(port), AVAILABILITY_TIMEOUT_SECONDS="8"
+        )
+        pipeline.send(humans(100))
+        pipeline.drained()
+        proxy.stall_all("EndTxn")
+        calmed = worker.output.count("going on")
+        pipeline.send(humans(100, seed=2))
+        worker.until("trying again")
+        assert alive(port)
+        assert worker.wait() == 69
+        assert worker.output.count("going on") == calmed
+    (line,) = (line for line in worker.output.splitlines() if "ERROR" in line)
+    assert "committing" in line
+    assert "8 s" in line
+    another = pipeline.worker()
+    pipeline.drained()
+    assert another.stop() == 0
+    pipeline.exactly_once()
+
+
 def test_a_worker_that_waits_for_its_broker_is_alive(
     own_kafka: KafkaServer, own_pipeline: Pipeline
 ) -> None:

@@ -14,9 +14,10 @@ from confluent_kafka import Producer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domination import check, schema, wire
+from domination import check, wire
+from domination.clickhouse import schema
+from domination.clickhouse.report import report
 from domination.errors import Exit
-from domination.report import report
 from domination.settings import Settings
 from domination.shadow import ShadowType, judge
 from pipeline import eventually

@@ -53,6 +53,15 @@ def test_what_is_for_the_tests_is_not_a_setting() -> None:
         ("DOMINATION_COMMIT_INTERVAL_SECONDS", "0"),
         ("DOMINATION_COMMIT_INTERVAL_SECONDS", "6"),
         ("DOMINATION_AVAILABILITY_TIMEOUT_SECONDS", "-1"),
+        *(
+            (name, address)
+            for name in ("DOMINATION_HTTP", "DOMINATION_MONITOR")
+            for address in (
+                *(":", ":9100", "host", "host:", "host:x", "host:99999", "host:-1", "99999"),
+                *("1:2:3", "::1", "::1:9100", "[::1]", "[::1]:", "[::1]9100", "[x]:9100"),
+                *("http://host:9100", "host:9100/", "a b:9100", "[]:9100", "host:9100\n"),
+            )
+        ),
         ("DOMINATION_MONITOR", ""),
         ("DOMINATION_MONITOR", "here:soon"),
         ("DOMINATION_LOG_LEVEL", "loud"),
@@ -77,6 +86,25 @@ def test_a_setting_that_cannot_work_is_refused_by_name(name: str, value: str) ->
     with pytest.raises(DominationError, match=name) as refused:
         from_environment({name: value})
     assert refused.value.exit_code is Exit.SETTING
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("9100", ("127.0.0.1", 9100)),
+        ("0", ("127.0.0.1", 0)),
+        ("0.0.0.0:9100", ("0.0.0.0", 9100)),
+        ("some-host.example:65535", ("some-host.example", 65535)),
+        ("[::1]:8080", ("::1", 8080)),
+        ("[::]:8080", ("::", 8080)),
+        ("[fe80::1%eth0]:8080", ("fe80::1%eth0", 8080)),
+    ],
+)
+def test_an_address_is_a_port_alone_or_one_with_its_host(
+    text: str, address: tuple[str, int]
+) -> None:
+    settings = Settings(http=text, monitor=text)
+    assert settings.http_address == settings.monitor_address == address
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from domination import schema
+from domination.clickhouse import schema
 from domination.errors import DominationError, Exit
-from domination.rate import Rate
-from domination.rows import BUCKET_SECONDS, Tables
+from domination.monitor.probe import Probe
+from domination.monitor.rate import Rate
+from domination.monitor.rows import BUCKET_SECONDS, Tables
 from domination.settings import Settings
-from domination.sources import Watcher
 from pipeline import eventually
 
 if TYPE_CHECKING:
@@ -47,41 +47,41 @@ def test_a_source_that_fails_is_down_since_then_and_keeps_what_it_told() -> None
             raise answer
         return answer
 
-    watcher = Watcher("It", look, clock=lambda: next(now), pause_seconds=0)
+    probe = Probe("It", look, clock=lambda: next(now), pause_seconds=0)
     try:
-        assert not watcher.source.up
+        assert not probe.reading.up
         goes_on.release()
-        eventually(lambda: watcher.source.up)
-        told = watcher.source
+        eventually(lambda: probe.reading.up)
+        told = probe.reading
         goes_on.release()
-        eventually(lambda: not watcher.source.up)
-        first = watcher.source
+        eventually(lambda: not probe.reading.up)
+        first = probe.reading
         assert (first.data, first.at, first.why) == (1, told.at, "no broker")
         goes_on.release()
-        eventually(lambda: watcher.source.why == "ValueError: a")
-        assert watcher.source.down_since == first.down_since
+        eventually(lambda: probe.reading.why == "ValueError: a")
+        assert probe.reading.down_since == first.down_since
         goes_on.release()
-        eventually(lambda: watcher.source.up)
-        assert watcher.source.data == 2
+        eventually(lambda: probe.reading.up)
+        assert probe.reading.data == 2
     finally:
-        watcher.end()
+        probe.end()
         goes_on.release()
-        watcher.join()
+        probe.join()
 
 
 def test_a_source_that_is_silent_is_down_since_it_was_asked() -> None:
     silent = threading.Event()
     now = [100.0]
-    watcher = Watcher("It", silent.wait, clock=lambda: now[0])
-    eventually(lambda: watcher._asked is not None)
+    probe = Probe("It", silent.wait, clock=lambda: now[0])
+    eventually(lambda: probe._asked is not None)
     now[0] = 109
-    assert watcher.source.down_since is None
+    assert probe.reading.down_since is None
     now[0] = 111
-    told = watcher.source
+    told = probe.reading
     assert (told.down_since, told.why) == (100, "it does not answer")
     silent.set()
-    eventually(lambda: watcher.source.up)
-    watcher.end()
+    eventually(lambda: probe.reading.up)
+    probe.end()
 
 
 @pytest.mark.parametrize("exact", [True, False])

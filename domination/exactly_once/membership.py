@@ -153,7 +153,11 @@ class Membership:
     def _note(self, what: str, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._told = consumer.memberid()
         numbers = sorted(partition.partition for partition in partitions)
-        self._log.info("%s %s %s", what, self._topic, numbers or "nothing")
+        if numbers:
+            self._log.info("%s %s %s", what, self._topic, numbers)
+        else:
+            why = "" if self.granted else ": other workers have them"
+            self._log.info("%s no partition of %s%s", what, self._topic, why)
 
 
 def _nothing(_change: Change) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -74,8 +75,28 @@ class Connection:
     @contextmanager
     def making(self) -> Iterator[None]:
         """Raise `SettingError` for what a client within refuses to be made with."""
-        with faults.translated("reading the settings"):
+        try:
             yield
+        except KafkaException as exception:
+            text = str(exception.args[0].str()).strip()
+            message = f"while reading the settings: {text}"
+            raise faults.SettingError(message, self._meant(text)) from exception
+
+    def require(self) -> None:
+        """Raise `SettingError` where no client can be made; connect to nothing."""
+        self.admin({"log_level": CRITICAL})
+
+    def _meant(self, text: str) -> list[str]:
+        """Name the properties that a client speaks of.
+
+        It may know a property by another name: then that alone is refused in the same words.
+        """
+        return [
+            name
+            for name, value in self.properties.items()
+            if re.search(rf"(?<![\w.]){re.escape(name)}(?![\w.])", text)
+            or text == _refusal(name, value)
+        ]
 
     @contextmanager
     def asking(self, doing: str, rights: faults.Rights = faults.NO_RIGHTS) -> Iterator[None]:
@@ -92,3 +113,12 @@ class Connection:
                     self.properties.get("sasl.oauthbearer.token.endpoint.url"),
                 )
             ) from exception
+
+
+def _refusal(name: str, value: Any) -> str | None:
+    """Give the words in which a client refuses a property alone, or None where it takes it."""
+    try:
+        AdminClient({name: value, "log_level": CRITICAL}, logger=librdkafka)
+    except KafkaException as exception:
+        return str(exception.args[0].str()).strip()
+    return None

@@ -121,6 +121,14 @@ class Cluster:
             time.sleep(_LOOK_SECONDS)
         return True
 
+    def make(
+        self, topics: Iterable[str], partitions: int, replication: int
+    ) -> Iterator[tuple[str, int]]:
+        """Make the topics that are missing; yield each with the partitions that it had before."""
+        for topic, found in self.partitions(dict.fromkeys(topics, "DESCRIBE")).items():
+            made = not found and self.create(topic, partitions, replication)
+            yield topic, 0 if made else found or partitions
+
     def topic_operations(self, topic: str) -> set[str]:
         """Ask what this user may do with a topic; who may not even ask may do nothing."""
         futures = self._client.describe_topics(

@@ -6,6 +6,7 @@ about it is told by whoever knows the program's settings.
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -26,6 +27,10 @@ class UnavailableError(FaultError):
 
 class NoBrokerError(UnavailableError):
     """No broker answers."""
+
+
+class NoTokenError(UnavailableError):
+    """Nobody gives a token for the broker."""
 
 
 class FencedError(FaultError):
@@ -49,6 +54,11 @@ class UnwritableError(FaultError):
 
 class SettingError(FaultError):
     """A property of a client, or a setting of the cluster, does not fit."""
+
+    def __init__(self, message: str, properties: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.properties = properties
+        """The properties that do not fit, where they are known."""
 
 
 class Lack(Enum):
@@ -115,6 +125,8 @@ _WHO: Final = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICAT
 _ABORT_TOO: Final = ": current transaction must be aborted"
 # What SASL says of a connection that broke on the way, as when a broker ends.
 _BROKEN: Final = "Local:"
+# How long the client's connection was in which state.
+_STATE: Final = re.compile(r" \(after \d+ms in state .*\)$")
 _TOKENLESS: Final = "Failed to acquire SASL OAUTHBEARER token"
 # How a token endpoint refuses a client (RFC 6749, 5.2). Anything else may pass, as a broker that is
 # away does.
@@ -138,7 +150,7 @@ def fault(error: KafkaError, doing: str, rights: Rights = NO_RIGHTS) -> FaultErr
             "record without a key, and its message.timestamp.* bound a record's time"
         )
     if code in _WRONG:
-        return SettingError(f"while {doing}: {text}")
+        return SettingError(f"while {doing}: {text.strip()}")
     return refusal(error, doing, rights)
 
 
@@ -169,8 +181,9 @@ def unavailable(error: KafkaError, servers: str, endpoint: str | None = None) ->
     text = error.str()
     if _TOKENLESS in text:
         why = text.removeprefix(_TOKENLESS)[2:]
-        return UnavailableError(f"no token from {endpoint or 'the token endpoint'} ({why})")
-    return NoBrokerError(f"no broker at {servers} ({text})")
+        return NoTokenError(f"no token from {endpoint or 'the token endpoint'} ({why})")
+    why = _STATE.sub("", re.sub(rf"^(\w+://)?{re.escape(servers)}/\w+: ", "", text))
+    return NoBrokerError(f"no broker at {servers} ({why})")
 
 
 def _waits_for_token(text: str) -> bool:

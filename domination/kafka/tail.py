@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
 
 from domination.kafka import faults
 
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 _BATCH: Final = 500
 _POLL_SECONDS: Final = 1.0
 _SILENT_SECONDS: Final = 30.0
+
+
+def from_first(topic: str, partitions: int) -> list[TopicPartition]:
+    """Give the places of the first records of a topic."""
+    return [TopicPartition(topic, number, OFFSET_BEGINNING) for number in range(partitions)]
 
 
 class Tail:

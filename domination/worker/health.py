@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -46,17 +47,20 @@ class Health:
         self._clock = clock
         self._metrics = make_wsgi_app(metrics.registry)
         host, port = settings.http_address
+        six = ":" in host
+        at = f"[{host}]" if six else host
         try:
-            server = make_server(host, port, self._answer, ThreadingWSGIServer, _Silent)
+            kind = _Six if six else ThreadingWSGIServer
+            server = make_server(host, port, self._answer, kind, _Silent)
         except OSError as error:
             raise DominationError(
                 Exit.SETTING,
-                f"cannot listen on {host}:{port} ({error.strerror}): set DOMINATION_HTTP to "
+                f"cannot listen on {at}:{port} ({error.strerror}): set DOMINATION_HTTP to "
                 "another port, or to nothing",
             ) from error
         # Started last of all, so that whatever it is asked is there.
         threading.Thread(target=server.serve_forever, name="domination-http", daemon=True).start()
-        logger.info("http://%s:%s has /healthz, /readyz and /metrics", host, server.server_port)
+        logger.info("http://%s:%s has /healthz, /readyz and /metrics", at, server.server_port)
 
     def _answer(self, environment: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         path = environment["PATH_INFO"]
@@ -87,6 +91,10 @@ class Health:
             if (why := session.unready)
         ]
         return found if self._sessions else ["no worker yet"]
+
+
+class _Six(ThreadingWSGIServer):
+    address_family = socket.AF_INET6
 
 
 class _Silent(WSGIRequestHandler):

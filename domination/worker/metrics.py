@@ -16,7 +16,7 @@ from domination import __version__
 from domination.exactly_once.tally import SAMPLED
 from domination.log import worker_logger
 from domination.shadow import LABELS
-from domination.worker.throughput import Throughput
+from domination.worker.throughput import ThroughputLog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +78,7 @@ class Metrics:
         )
         self.lag = Gauge(
             "domination_consumer_lag_records",
-            "Records of a partition that are not read yet, as of the last fetch.",
+            "Records of a partition that are not committed yet.",
             ["topic", "partition"],
             registry=registry,
         )
@@ -102,14 +102,14 @@ class Metrics:
 
     def worker(self, worker_index: int) -> WorkerMetrics:
         """Give one worker its part."""
-        throughput = Throughput(worker_logger(worker_index))
+        throughput = ThroughputLog(worker_logger(worker_index))
         return WorkerMetrics(self, self._settings, throughput)
 
 
 class WorkerMetrics:
     """One worker's part: what it tells as the `Observer` of its session."""
 
-    def __init__(self, metrics: Metrics, settings: Settings, throughput: Throughput) -> None:
+    def __init__(self, metrics: Metrics, settings: Settings, throughput: ThroughputLog) -> None:
         self._metrics = metrics
         self._topics = settings.topics
         self._throughput = throughput
@@ -131,7 +131,8 @@ class WorkerMetrics:
             metrics.dropped.labels(reason).inc(count)
         for timestamp in committed.timestamps:
             metrics.ages.observe(max(0.0, now - timestamp / 1000))
-        self._throughput.count(committed.records, sum(committed.rejects.values()))
+        dead_letters = sum(committed.rejects.values())
+        self._throughput.count(sum(map(len, committed.kinds)), dead_letters)
 
     def ended(self, outcome: str) -> None:
         """Count a transaction that has not committed, or of which nobody knows."""

@@ -11,7 +11,7 @@ from domination.exactly_once.batch import Fault
 from domination.exactly_once.ends import Ends
 from domination.exactly_once.options import Options, Topics
 from domination.ratings import Reason
-from domination.settings import from_environment
+from domination.settings import NAME, from_environment
 from domination.worker.health import Health
 from domination.worker.lifecycle import Lifecycle, refuse_bytewax_api
 from domination.worker.metrics import Metrics
@@ -42,16 +42,16 @@ def ends(settings: Settings, lifecycle: Lifecycle) -> Ends:
         connection.of(settings).properties,
         Topics(settings.input_topic, (settings.output_topic,), settings.dead_letter_topic),
         settings.group,
-        Options(
-            "domination",
+        options=Options(
+            NAME,
             settings.instance,
             settings.commit_interval_seconds,
             settings.availability_timeout_seconds,
             _TOO_LARGE,
         ),
-        observer,
-        lifecycle,
-        log.logger,
+        observer=observer,
+        stop=lifecycle,
+        log=log.logger,
     )
     return made
 

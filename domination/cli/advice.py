@@ -1,0 +1,26 @@
+"""What an exit code means to whoever meets it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from domination.errors import Exit
+
+EXIT_CODES: Final = {
+    str(code.value): meaning
+    for code, meaning in {
+        Exit.OK: "ended cleanly",
+        Exit.BUG: "a bug: the log has the traceback",
+        Exit.USAGE: "wrong usage",
+        Exit.UNAVAILABLE: (
+            "no broker for DOMINATION_AVAILABILITY_TIMEOUT_SECONDS, or no ClickHouse"
+        ),
+        Exit.TEMPORARY: "fenced or evicted: another worker has its name; start it again",
+        Exit.REFUSED: "refused: authentication or rights",
+        Exit.SETTING: (
+            "a wrong setting, a missing topic or table, a ClickHouse too old, "
+            "or offsets that are gone"
+        ),
+    }.items()
+} | {"130, 143": "second signal"}
+"""The exit codes of all commands, as the README lists them."""

@@ -1,0 +1,28 @@
+"""`domination config`."""
+
+from __future__ import annotations
+
+import click
+
+from domination import connection
+from domination.cli.style import FORMAT, Command, show
+from domination.settings import from_environment
+
+
+@click.command(
+    "config",
+    cls=Command,
+    examples=["domination config", "DOMINATION_KAFKA_LINGER_MS=5 domination config --format json"],
+)
+@FORMAT
+def command(form: str) -> None:
+    """Show the settings in force, secrets hidden.
+
+    One NAME=value a line. Any librdkafka property is a setting too: sasl.password is
+    DOMINATION_KAFKA_SASL_PASSWORD. NAME_FILE names a file that has the value of NAME. Ends with 78
+    where librdkafka does not take the properties.
+    """
+    settings = from_environment()
+    shown = dict(settings.shown())
+    show(form, shown, (f"{name}={value}" for name, value in shown.items()))
+    connection.of(settings).require()

@@ -1,0 +1,50 @@
+"""`domination produce`."""
+
+from __future__ import annotations
+
+import click
+
+from domination import connection, log
+from domination.cli.style import SEED, Command, progress
+from domination.kafka.cluster import Cluster
+from domination.produce import produce
+from domination.settings import from_environment
+from domination.worker.lifecycle import Lifecycle
+
+
+@click.command(
+    "produce",
+    cls=Command,
+    examples=[
+        "domination produce --rate 1000",
+        "domination produce --count 100000 --seed 1",
+    ],
+    settings=("bootstrap_servers", "input_topic"),
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    show_default="as fast as it goes",
+    help="Send so many ratings a second.",
+)
+@click.option(
+    "--count",
+    type=click.IntRange(min=0),
+    show_default="without end",
+    help="Send so many ratings.",
+)
+@SEED
+def command(rate: float | None, count: int | None, seed: int | None) -> None:
+    """Send HumanRatings to the topic dominate.
+
+    Ends after --count, or on SIGTERM or Ctrl-C. Ratings are 0 to 100, unique ids are UUIDs; every
+    delivery is confirmed.
+    """
+    settings = from_environment()
+    log.configure(settings)
+    Cluster(connection.of(settings)).require({settings.input_topic: "WRITE"})
+    lifecycle = Lifecycle()
+    lifecycle.stop_on_signals()
+    sends = produce(settings, count, rate, seed, going=lambda: not lifecycle.stopping)
+    sent = progress(sends, "ratings", count)
+    click.echo(f"{sent} ratings in {settings.input_topic}, every delivery confirmed")

@@ -1,0 +1,48 @@
+"""`domination schema print`, `apply`."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Final
+
+import click
+
+from domination.cli.style import Group
+from domination.clickhouse import schema
+from domination.clickhouse.server import Server
+from domination.settings import from_environment
+
+_STREAM: Final = (
+    "clickhouse_kafka_brokers",
+    "bootstrap_servers",
+    "output_topic",
+    "clickhouse_group",
+)
+
+
+@click.group("schema", cls=Group, examples=["domination schema print", "domination schema apply"])
+def command() -> None:
+    """Print or make ClickHouse's tables."""
+
+
+@command.command(
+    "print",
+    examples=["domination schema print", "domination schema print > schema.sql"],
+    settings=_STREAM,
+)
+def print_() -> None:
+    """Print the statements that make the tables, the settings filled in; no ClickHouse needed."""
+    for _, sql in schema.statements(from_environment()):
+        click.echo(f"{sql};\n")
+
+
+@command.command(examples=["domination schema apply"], settings=("clickhouse_url", *_STREAM))
+def apply() -> None:
+    """Make the tables that are missing; what is there stays.
+
+    A stream that reads with other settings is made again; nothing is lost or read twice by that.
+    """
+    settings = from_environment()
+    with closing(Server(settings)) as server:
+        for name, what in schema.apply(server, settings):
+            click.echo(f"{name}: {what}")

@@ -1,0 +1,105 @@
+"""The command `domination`: a group that imports a command only when it is called."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from domination import __version__
+from domination.cli.style import Group
+from domination.errors import Exit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMMANDS: Final = {
+    "check": "Say what is missing, and how to mend it.",
+    "completion": "Print what makes a shell complete these commands.",
+    "config": "Show the settings in force, secrets hidden.",
+    "dead-letters": "List, show and send back the records that could not be used.",
+    "demo": "Run the whole system in this terminal.",
+    "judge": "Say what humans with these ratings are; no broker needed.",
+    "monitor": "Serve a live page of what flows and what is stored.",
+    "produce": "Send HumanRatings to the topic dominate.",
+    "report": "Count the rows of each type, and broken records.",
+    "schema": "Print or make ClickHouse's tables.",
+    "topics": "Make the three topics; one that exists is left as it is.",
+    "worker": "Turn ratings into shadows until SIGTERM or Ctrl-C.",
+}
+"""Each command, named as its module is, with the first line of its help."""
+
+
+class LazyGroup(Group):
+    """A group of stand-ins, each a name and a line of help; a command that is called is imported.
+
+    So its help, the completion of names and the advice on a mistyped name import no command.
+    """
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments call, and import it."""
+        name, stand_in, rest = super().resolve_command(ctx, args)
+        if stand_in is None:
+            return name, None, rest
+        module = f"domination.cli.commands.{str(name).replace('-', '_')}"
+        return name, import_module(module).command, rest
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; an expected error is one line on stderr and its exit code."""
+    try:
+        return int(cli.main(arguments, prog_name="domination", standalone_mode=False) or Exit.OK)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return 130
+    except Exception as error:
+        from domination.advice import expected  # noqa: PLC0415 - the help has no need of it
+
+        if found := expected(error):
+            click.echo(f"domination: {found}", err=True)
+            return found.exit_code
+        raise
+
+
+def _print_version(context: click.Context, _parameter: click.Parameter, asked: bool) -> None:  # noqa: FBT001
+    if not asked:
+        return
+    from importlib.metadata import version  # noqa: PLC0415
+
+    import confluent_kafka  # noqa: PLC0415
+
+    click.echo(
+        f"domination {__version__} (bytewax {version('bytewax')}, "
+        f"confluent-kafka {version('confluent-kafka')}, "
+        f"librdkafka {confluent_kafka.libversion()[0]}, Python {sys.version.split()[0]})"
+    )
+    context.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    commands=[click.Command(name, help=line) for name, line in COMMANDS.items()],
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    examples=["domination demo", "domination check", "domination worker -l info"],
+    exit_codes=True,
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_print_version,
+    help="Show the versions of domination, bytewax and librdkafka, and exit.",
+)
+def cli() -> None:
+    """Judge humans as they are rated: from the topic dominate to the topic shadow, exactly once.
+
+    Every setting is an environment variable: each command names those that matter to it, and
+    'domination config' lists them all with their values.
+    """

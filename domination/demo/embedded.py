@@ -1,0 +1,70 @@
+"""A Kafka and a ClickHouse in this process: librdkafka's mock broker, and chdb.
+
+The mock broker keeps no offsets of transactions and does not hide aborted records. So it serves to
+show the system, never to prove anything. The ClickHouse is the real one.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from confluent_kafka import Producer
+
+from domination.errors import needs_extra
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+DATABASE: Final = "domination"
+
+# With async_load_databases a restart may read from Kafka before the tables for the rows are loaded.
+# Without the time-out Kafka keeps the partitions for a killed ClickHouse for 45 seconds.
+_CONFIG: Final = """\
+<clickhouse>
+    <async_load_databases>false</async_load_databases>
+    <kafka><session_timeout_ms>10000</session_timeout_ms></kafka>
+</clickhouse>
+"""
+
+
+@contextmanager
+def mock_broker() -> Iterator[str]:
+    """Run a mock broker; yield its address. It makes a topic, of four partitions, on first use."""
+    producer = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "mock", "log_level": 0})
+    broker = next(iter(producer.list_topics(timeout=10).brokers.values()))
+    yield f"{broker.host}:{broker.port}"
+
+
+class EmbeddedClickHouse:
+    """A ClickHouse without a server, its data in a directory; at most one in a process at a time.
+
+    Any thread may ask it; it answers one after the other. Raises `DominationError` (78) where chdb
+    is not installed.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        with needs_extra("the embedded ClickHouse"):
+            from chdb.session import Session  # noqa: PLC0415 - takes a second
+        directory.mkdir(parents=True, exist_ok=True)
+        config = directory / "config.xml"
+        config.write_text(_CONFIG)
+        self._lock = threading.Lock()
+        self._session = Session(f"{directory}?config-file={config}")
+        self.execute(f"CREATE DATABASE IF NOT EXISTS {DATABASE} ENGINE = Atomic")
+        self.execute(f"USE {DATABASE}")
+        self.execute("SET output_format_json_quote_64bit_integers = 0")
+
+    def execute(self, query: str) -> list[tuple[Any, ...]]:
+        """Run one statement; give its rows, times as texts."""
+        with self._lock:
+            answer = self._session.query(query, "JSONCompactEachRow").bytes()
+        return [tuple(orjson.loads(line)) for line in answer.splitlines()]
+
+    def close(self) -> None:
+        """Stop reading from Kafka, and end."""
+        with self._lock:
+            self._session.close()

@@ -1,0 +1,132 @@
+"""Probes: each asks one source again and again, and keeps its last answer as a reading.
+
+Each probe has a thread of its own, so that a source that does not answer holds nobody up. All who
+look at the page share the probes.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
+
+from domination.advice import expected
+from domination.log import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from domination.monitor.rows import Rows
+    from domination.monitor.topics import Topics
+
+_PAUSE_SECONDS: Final = 1.0
+_SILENT_SECONDS: Final = 10.0
+_LAST_SECONDS: Final = 1.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Reading(Generic[T]):
+    """What is known of one source at one moment; moments are seconds since 1970."""
+
+    name: str
+    data: T | None = None
+    """The last answer."""
+    at: float | None = None
+    """When the last answer came."""
+    down_since: float | None = None
+    why: str = ""
+    """What is wrong while the source is down; empty while it is up."""
+
+    @property
+    def up(self) -> bool:
+        """Whether the last answer is fresh."""
+        return self.data is not None and self.down_since is None
+
+
+class Readings(NamedTuple):
+    """The readings of both sources at one moment."""
+
+    kafka: Reading[Topics]
+    clickhouse: Reading[Rows]
+
+
+class Probe(Generic[T]):
+    """Asks one source again and again until `end`."""
+
+    def __init__(
+        self,
+        name: str,
+        look: Callable[[], T],
+        clock: Callable[[], float] = time.time,
+        pause_seconds: float = _PAUSE_SECONDS,
+    ) -> None:
+        self._reading: Reading[T] = Reading(name)
+        self._look = look
+        self._clock = clock
+        self._pause = pause_seconds
+        self._asked: float | None = None
+        self._end = threading.Event()
+        # A daemon: a source that does not answer cannot keep the process alive.
+        self._thread = threading.Thread(target=self._run, name=f"domination-{name}", daemon=True)
+        self._thread.start()
+
+    @property
+    def reading(self) -> Reading[T]:
+        """What is known now. A source that has been silent for ten seconds is down."""
+        reading, asked = self._reading, self._asked
+        if reading.down_since is None and asked and self._clock() - asked > _SILENT_SECONDS:
+            return replace(reading, down_since=asked, why="it does not answer")
+        return reading
+
+    def end(self) -> None:
+        """Ask no more."""
+        self._end.set()
+
+    def join(self) -> None:
+        """Wait a second at most for an answer that is on its way."""
+        self._thread.join(_LAST_SECONDS)
+
+    def _run(self) -> None:
+        while not self._end.is_set():
+            self._asked = began = self._clock()
+            self._reading = self._ask(began)
+            self._asked = None
+            self._end.wait(self._pause)
+
+    def _ask(self, began: float) -> Reading[T]:
+        before = self._reading
+        try:
+            data = self._look()
+        except Exception as error:  # noqa: BLE001 - the page shows any error
+            why = _why(error)
+            if before.down_since is None:
+                logger.warning("%s is down: %s", before.name, why)
+            return replace(before, down_since=before.down_since or began, why=why)
+        if before.down_since is not None:
+            logger.info("%s is back", before.name)
+        return Reading(before.name, data, self._clock())
+
+
+@contextmanager
+def probing(
+    topics: Callable[[], Topics], rows: Callable[[], Rows]
+) -> Iterator[Callable[[], Readings]]:
+    """Probe both sources meanwhile; yield the function that gives their readings."""
+    kafka, clickhouse = Probe("Kafka", topics), Probe("ClickHouse", rows)
+    try:
+        yield lambda: Readings(kafka.reading, clickhouse.reading)
+    finally:
+        kafka.end()
+        clickhouse.end()
+        kafka.join()
+        clickhouse.join()
+
+
+def _why(error: Exception) -> str:
+    known = expected(error)
+    first = str(known or error).partition("\n")[0] or type(error).__name__
+    return first if known else f"{type(error).__name__}: {first}"

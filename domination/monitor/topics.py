@@ -1,0 +1,128 @@
+"""The state of the topics: how fast ratings come, how far the groups are behind, dead letters."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from confluent_kafka import TopicPartition
+
+from domination import connection
+from domination.dead_letters import FORM
+from domination.exactly_once.fetched import readable
+from domination.kafka.cluster import Cluster
+from domination.kafka.group import Group
+from domination.kafka.tail import Tail, from_first
+from domination.monitor.rate import charted_rate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from confluent_kafka import Message
+
+    from domination.kafka.client import Connection
+    from domination.settings import Settings
+
+_READ_SECONDS: Final = 1.0
+
+
+class DeadLetterCounts(NamedTuple):
+    """The dead letters that the monitor has read: all that were in the topic when it started."""
+
+    reasons: Mapping[str, int]
+    """Dead letters by reason, the most frequent first; those sent back are among them."""
+    sent_back: int
+    whole: bool
+    """Whether the monitor has read all of them."""
+
+
+class Topics(NamedTuple):
+    """The state of the topics and of the two groups that read them."""
+
+    rate: float | None
+    """Ratings a second."""
+    rates: tuple[tuple[float, float], ...]
+    """Moments and rates of the last minutes."""
+    lags: Mapping[str, Mapping[int, int]] | None
+    """Offsets that a group has not committed, by partition, of `worker` and `clickhouse`.
+
+    Transaction markers are among the offsets of the latter. None: the broker cannot tell.
+    """
+    dead_letters: DeadLetterCounts
+
+
+class TopicsProbe:
+    """Looks at the topics of one cluster.
+
+    `offsets`: whether the broker keeps what groups commit; a mock broker does not.
+    """
+
+    def __init__(
+        self, settings: Settings, *, offsets: bool = True, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._connection = connection.of(settings)
+        self._cluster = Cluster(self._connection)
+        self._groups = _groups(settings, self._connection) if offsets else {}
+        self._tail = Tail(self._connection, settings.group)
+        self._rate = charted_rate()
+        self._reasons: Counter[str] = Counter()
+        self._sent_back = 0
+
+    def look(self) -> Topics:
+        """Ask for the state; raises a `FaultError` where Kafka does not answer or refuses."""
+        settings = self._settings
+        partitions = self._cluster.require(dict.fromkeys(settings.topics, "DESCRIBE"))
+        ratings = self._ratings(partitions[settings.input_topic])
+        rate = self._rate.add(self._clock(), ratings)
+        return Topics(
+            rate,
+            tuple(self._rate.history),
+            self._lags(partitions),
+            self._dead_letters(partitions[settings.dead_letter_topic]),
+        )
+
+    def close(self) -> None:
+        """Stop reading; not while another thread looks."""
+        self._tail.close()
+        for group, _ in self._groups.values():
+            group.close()
+
+    def _ratings(self, partitions: int) -> int:
+        """Sum the ends of the input topic."""
+        topic = self._settings.input_topic
+        places = [TopicPartition(topic, n) for n in range(partitions)]
+        with self._connection.asking(f"looking at topic {topic}"):
+            return sum(self._cluster.end_offsets(places).values())
+
+    def _lags(self, partitions: Mapping[str, int]) -> dict[str, dict[int, int]] | None:
+        lags = {
+            which: group.lags(self._cluster, topic, partitions[topic])
+            for which, (group, topic) in self._groups.items()
+        }
+        return lags or None
+
+    def _dead_letters(self, partitions: int) -> DeadLetterCounts:
+        topic = self._settings.dead_letter_topic
+        self._tail.follow(from_first(topic, partitions))
+        for message in self._tail.new(_READ_SECONDS):
+            self._count(message)
+        reasons = dict(self._reasons.most_common())
+        return DeadLetterCounts(reasons, self._sent_back, self._tail.whole)
+
+    def _count(self, message: Message) -> None:
+        headers = readable(message.headers) or []
+        if letter := FORM.read(headers):
+            self._reasons[letter.reason] += 1
+        elif any(name == FORM.replayed for name, _ in headers):
+            self._sent_back += 1
+
+
+def _groups(settings: Settings, shared: Connection) -> dict[str, tuple[Group, str]]:
+    """Give the groups that read, each with its topic."""
+    return {
+        "worker": (Group(shared, settings.group), settings.input_topic),
+        "clickhouse": (Group(shared, settings.clickhouse_group), settings.output_topic),
+    }
