@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domination.link import Link
@@ -95,6 +95,7 @@ def test_ten_minutes_without_a_time_out_lead_one_step_back(link: Link, clock: Cl
     assert link.changed() is None
 
 
+@example(timeout=262_143, fetch=1_000, message=None, log_level=None, times=0)
 @given(
     timeout=st.integers(10, 300_000),
     fetch=st.integers(1_000, 2_000_000_000),

@@ -60,7 +60,7 @@ class Link:
         self._quiet = logging.WARNING if log_level < _NOTICE else logging.NOTSET
         return {
             **config,
-            "socket.timeout.ms": int(fetch.seconds * 1000),
+            "socket.timeout.ms": round(fetch.seconds * 1000),
             "fetch.max.bytes": fetch.bytes,
             # For producers; but a consumer that is to fetch less is refused.
             "message.max.bytes": min(

@@ -20,7 +20,7 @@ class Progress:
     """Holds what a worker has committed against what there is.
 
     The end as of the last fetch is stale where fetches get no answer. So the brokers are asked for
-    the ends of the partitions that have not moved for a while, on another way.
+    the ends of the partitions that do not move, on another way.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Progress:
         self._clock = clock
         self._asked_at = clock.now()
         self._before: dict[int, int] = {}
-        """What was committed when the ends were asked for."""
+        """What was committed at the last look."""
         self._readable: dict[int, int] = {}
         """How far each partition can be read, as far as is known."""
         self._moved: dict[int, tuple[int, float]] = {}
@@ -55,11 +55,11 @@ class Progress:
         if places:
             self._forget(self._moved.keys() - places.keys())
             self._tell(places, lag, now)
+        committed = {number: place.committed for number, place in places.items()}
         if now - self._asked_at >= _ASK_SECONDS:
             self._asked_at = now
-            committed = {number: place.committed for number, place in places.items()}
             self._ends.ask([n for n, at in committed.items() if self._before.get(n) == at])
-            self._before = committed
+        self._before = committed
         return lag
 
     def _look(self, number: int, place: Place, now: float) -> int:
