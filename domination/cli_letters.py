@@ -154,10 +154,11 @@ def _with_bar(
 
 def _letters(reason: str | None = None) -> Letters:
     settings = from_environment()
-    from domination import log, wire  # noqa: PLC0415
+    from domination import log  # noqa: PLC0415
     from domination.letters import Letters  # noqa: PLC0415
+    from domination.ratings import Reason  # noqa: PLC0415
 
-    reasons = [each.value for each in wire.Reason]
+    reasons = [each.value for each in Reason]
     if reason not in (None, *reasons):
         raise click.UsageError(f"'{reason}' is none of the reasons {', '.join(reasons)}.")
     log.configure(settings)

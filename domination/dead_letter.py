@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from domination.wire import Fault
+    from domination.exactly_once.batch import Fault
 
 HEADER: Final = "domination.error."
 TRUNCATED: Final = (HEADER + "truncated", b"1")

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 
-from domination import wire
+from domination.ratings import read
+from domination.shadows import judge, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bytewax.inputs import Source
     from bytewax.outputs import Sink
+
+    from domination.exactly_once.batch import Outcome, Records
 
 
 def utc_now() -> datetime:
@@ -23,8 +26,8 @@ def utc_now() -> datetime:
 
 
 def dominate(
-    source: Source[wire.Records],
-    sink: Sink[wire.Written],
+    source: Source[Records],
+    sink: Sink[Outcome],
     clock: Callable[[], datetime] = utc_now,
 ) -> Dataflow:
     """Make the dataflow between two ends. Its item is a batch: the records of one poll.
@@ -34,8 +37,8 @@ def dominate(
     """
     flow = Dataflow("domination")
     records = op.input("records", flow, source)
-    ratings = op.map("read", records, wire.read)
-    shadows = op.map("judge", ratings, wire.judge)
-    written = op.map("write", shadows, lambda batch: wire.write(batch, clock()))
+    ratings = op.map("read", records, read)
+    shadows = op.map("judge", ratings, judge)
+    written = op.map("write", shadows, lambda batch: write(batch, clock()))
     op.output("shadows", written, sink)
     return flow

@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, Message, Producer
 from domination import broker
 from domination.errors import DominationError, Exit
 from domination.log import librdkafka
-from domination.wire import Rating
+from domination.ratings import Rating
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -35,7 +35,7 @@ def human_ratings(seed: int | None = None, ratings: range = RATINGS) -> Iterator
 
 def encode(human: Rating) -> bytes:
     """Write a rating as the input topic holds it."""
-    return orjson.dumps(human._asdict())
+    return orjson.dumps({"rating": human.rating, "unique_id": human.unique_id})
 
 
 def encoded(

@@ -15,12 +15,12 @@ from bytewax.outputs import DynamicSink, StatelessSinkPartition
 
 from domination import log
 from domination.errors import exit_on_error
+from domination.exactly_once.batch import Outcome, Records
 from domination.http import Http
 from domination.lifecycle import Lifecycle, refuse_open_door
 from domination.metrics import Metrics
 from domination.session import Session
 from domination.settings import from_environment
-from domination.wire import Records, Written
 
 if TYPE_CHECKING:
     from domination.settings import Settings
@@ -78,7 +78,7 @@ class KafkaSource(DynamicSource[Records]):
         return _SourcePartition(self._ends, worker_index)
 
 
-class KafkaSink(DynamicSink[Written]):
+class KafkaSink(DynamicSink[Outcome]):
     """Shadows to the output topic and rejects to the dead-letter topic, in transactions.
 
     Unit of parallelism: a Bytewax worker is one transactional producer. Guarantee: a read_committed
@@ -130,12 +130,12 @@ class _SourcePartition(StatelessSourcePartition[Records]):
         self._ends.close(self._worker_index)
 
 
-class _SinkPartition(StatelessSinkPartition[Written]):
+class _SinkPartition(StatelessSinkPartition[Outcome]):
     def __init__(self, ends: Ends, worker_index: int) -> None:
         self._ends = ends
         self._worker_index = worker_index
 
-    def write_batch(self, items: list[Written]) -> None:
+    def write_batch(self, items: list[Outcome]) -> None:
         try:
             for written in items:
                 self._ends.session(self._worker_index).write(written)

@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from domination import broker, dead_letter, wire
+from domination import broker, dead_letter
 from domination.errors import DominationError, Exit
+from domination.exactly_once.batch import Records
 from domination.log import librdkafka
+from domination.ratings import Reason, read
+from domination.shadows import judge, write
 from domination.transactional import TransactionalProducer, serving
 
 if TYPE_CHECKING:
@@ -96,12 +99,12 @@ class Letters:
                 return "truncated"
             if force:
                 return None
-            batch = wire.read(wire.Records([letter.value], [letter.key]))
+            batch = read(Records([letter.value], [letter.key]))
             if batch.rejects:
-                return batch.rejects[0].fault.reason.value
-            written = wire.write(wire.judge(batch), datetime.now(timezone.utc))
+                return batch.rejects[0].fault.reason
+            written = write(judge(batch), datetime.now(timezone.utc))
             too_large = dead_letter.size(letter.key, written.values[0]) > limit
-            return wire.Reason.SHADOW_TOO_LARGE.value if too_large else None
+            return Reason.SHADOW_TOO_LARGE if too_large else None
 
         return why
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from domination.settings import Settings
-    from domination.wire import Reason
 
 _DURATIONS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 _AGES: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 86400)
@@ -113,7 +112,7 @@ class WorkerMetrics:
         self._started = time.monotonic()
         self._consumed = 0
         self._types = [0] * len(LABELS)
-        self._reasons: Tally[Reason] = Tally()
+        self._reasons: Tally[str] = Tally()
         self._timestamps: list[int] = []
 
     def read(self, records: int, timestamps: Sequence[int]) -> None:
@@ -121,7 +120,7 @@ class WorkerMetrics:
         self._consumed += records
         self._timestamps += timestamps
 
-    def wrote(self, types: bytes, reasons: Mapping[Reason, int]) -> None:
+    def wrote(self, types: bytes, reasons: Mapping[str, int]) -> None:
         """Note what a batch became: a byte for each shadow's type, dead letters by reason."""
         for number in range(len(LABELS)):
             self._types[number] += types.count(number)
@@ -137,7 +136,7 @@ class WorkerMetrics:
         for label, count in zip(LABELS, self._types, strict=True):
             metrics.produced.labels(self._topics[1], label).inc(count)
         for reason, count in self._reasons.items():
-            metrics.dead_lettered.labels(reason.value).inc(count)
+            metrics.dead_lettered.labels(reason).inc(count)
         for timestamp in self._timestamps:
             metrics.ages.observe(max(0.0, now - timestamp / 1000))
         self.began()

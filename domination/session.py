@@ -13,16 +13,17 @@ from confluent_kafka import KafkaError, KafkaException, Message
 
 from domination import broker
 from domination.errors import DominationError, Exit
+from domination.exactly_once.batch import Fault, Records
 from domination.identity import Identity
 from domination.log import worker_logger
 from domination.meter import Meter
 from domination.metrics import SAMPLED
 from domination.patience import Patience
 from domination.portion import Portion
+from domination.ratings import Reason
 from domination.reader import EvictedError, NotYetToldError, Reader
 from domination.transaction import Failure, Position, Step, Transaction
 from domination.transactional import TRANSACTION_SECONDS
-from domination.wire import Fault, Reason, Records
 from domination.writer import Writer
 
 if TYPE_CHECKING:
@@ -30,10 +31,10 @@ if TYPE_CHECKING:
 
     from confluent_kafka import TopicPartition
 
+    from domination.exactly_once.batch import Outcome
     from domination.lifecycle import Lifecycle
     from domination.metrics import WorkerMetrics
     from domination.settings import Settings
-    from domination.wire import Written
 
 _IDLE_SECONDS: Final = 0.1
 _OFFSETS_SECONDS: Final = (5.0, 8.0)
@@ -129,7 +130,7 @@ class Session:
             return "is no member of the group yet"
         return "is repairing its transaction" if self._rule.repairing else None
 
-    def write(self, written: Written) -> None:
+    def write(self, written: Outcome) -> None:
         """Hand a batch's shadows and dead letters to the open transaction (rule 2)."""
         origin: Origin = written.origin
         if origin.session is not self:
@@ -324,7 +325,7 @@ class Session:
             )
         ]
 
-    def _write(self, written: Written, messages: list[Message]) -> None:
+    def _write(self, written: Outcome, messages: list[Message]) -> None:
         if len(written.values) + len(written.rejects) != len(messages):
             raise DominationError(
                 Exit.BUG, "a step has lost or added records: each leaves one, a value or a reject"

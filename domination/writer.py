@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from confluent_kafka import Message, TopicPartition
 
+    from domination.exactly_once.batch import Fault
     from domination.settings import Settings
-    from domination.wire import Fault
 
 CONFIG: Final = {
     "acks": "all",
