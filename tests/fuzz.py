@@ -90,6 +90,7 @@ def sow(directory: Path) -> None:
         max_examples=500,
         derandomize=True,
         database=None,
+        deadline=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
