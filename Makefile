@@ -83,8 +83,8 @@ LIBRDKAFKA = $(abspath $(wildcard .venv/lib/python3.*/site-packages/confluent_ka
 	    -Wl,--allow-shlib-undefined && touch $@
 
 fuzz: SECONDS ?= 60
-fuzz: .venv/.fuzz ## Search for input that breaks the wire: make fuzz SECONDS=60
-	$(BIN)/python tests/fuzz_wire.py -max_total_time=$(SECONDS)
+fuzz: .venv/.fuzz ## Search for input that breaks reading or writing: make fuzz SECONDS=60
+	$(BIN)/python tests/fuzz.py -max_total_time=$(SECONDS)
 
 .venv/.fuzz: .venv/.done requirements-fuzz.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.lock

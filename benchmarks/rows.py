@@ -19,10 +19,11 @@ from confluent_kafka import Producer
 from arena import Arena, Load, arena, end
 from bench import save
 from clickhouse_core import ClickHouseCore
-from domination import wire
 from domination.clickhouse import schema
 from domination.humans import human_ratings
+from domination.ratings import Ratings
 from domination.settings import from_environment
+from domination.shadows import judge, write
 from pipeline import eventually
 
 WORKER: Final = [sys.executable, "-m", "domination", "worker"]
@@ -65,8 +66,8 @@ def fill(place: Arena, count: int) -> str:
     for _ in range(count // _BATCH):
         batch = [next(humans) for _ in range(_BATCH)]
         columns = list(zip(*batch, strict=True))
-        ratings = wire.Ratings(columns[0], columns[1], [None] * _BATCH)
-        written = wire.write(wire.judge(ratings), datetime.now(timezone.utc))
+        ratings = Ratings(columns[0], columns[1], [None] * _BATCH)
+        written = write(judge(ratings), datetime.now(timezone.utc))
         left = [{"value": value} for value in written.values]
         while left:
             producer.produce_batch(topic, left)

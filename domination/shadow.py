@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class ShadowType(IntFlag):
-    """What a human is, by its rating. The integer is the one on the wire."""
+    """What a human is, by its rating. The integer is the one that is written."""
 
     INCOMPATIBLE = 0
     SHA = 1

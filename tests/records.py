@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from domination.wire import Reason
+from domination.ratings import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

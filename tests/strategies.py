@@ -7,7 +7,7 @@ import json
 import orjson
 from hypothesis import strategies as st
 
-from domination.wire import RATING_MAX, RATING_MIN
+from domination.ratings import RATING_MAX, RATING_MIN
 
 ratings = st.integers(RATING_MIN, RATING_MAX)
 # Every text that UTF-8 can carry: quotes, control characters and emoji, but no lone surrogates.
@@ -45,7 +45,7 @@ strange_fields = st.builds(
     dumps,
     st.fixed_dictionaries({}, optional={"rating": json_values, "unique_id": json_values}),
 )
-# Pieces whose sum is good JSON although they are not: what a joined parse must not accept.
+# Pieces whose sum is good JSON although they are not: no record may complete another.
 torn = st.sampled_from(
     [
         b'{"rating":3',
@@ -72,5 +72,22 @@ torn = st.sampled_from(
         b'"',
     ]
 )
-values = good | nested | strange_fields | torn | st.none() | st.binary() | json_values.map(dumps)
+# Good records with something put into them, or in place of something.
+pieces = st.binary(min_size=1, max_size=2) | st.sampled_from(
+    [
+        *(b'"rating":5,', b'"rating":null,', b'"unique_id":"y",', b'"unique_id":7,'),
+        *(b"\\ud800", b"\\ud83d\\ude00", b"\\u0000", b"\\", b'\\"', b"\xff", b"\xed\xa0\x80"),
+        *(b"1e999", b"1" * 30, b".0", b"E1", b"-", b"0", b"NaN"),
+        *(b"[", b"]", b"{", b"}", b",", b'"', b'"unique_id":"",'),
+    ]
+)
+spoilt = st.builds(
+    lambda value, at, gone, piece: value[:at] + piece + value[at + gone :],
+    nested,
+    st.integers(0, 100),
+    st.integers(0, 2),
+    pieces,
+)
+others = strange_fields | torn | st.none() | st.binary() | json_values.map(dumps)
+values = good | nested | spoilt | others
 batches = st.lists(values, max_size=12) | st.lists(good, max_size=12) | st.lists(torn, max_size=6)

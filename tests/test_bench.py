@@ -13,8 +13,8 @@ from confluent_kafka import Producer
 from arena import Arena, Run, usage
 from bench import rounds, row, table
 from contestants import OURS, Contestant
-from domination import wire
 from domination.shadow import ShadowType
+from domination.shadows import Shadows, write
 from pipeline import WORKER
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ def test_a_wrong_record_is_found(bootstrap_servers: str, tmp_path: Path, wrong: 
     else:
         humans[0] = "nobody", humans[0][1]
     types = [ShadowType(number) for _, number in humans]
-    shadows = wire.Shadows(types, [human for human, _ in humans], [None] * len(humans))
+    shadows = Shadows(types, [human for human, _ in humans], [None] * len(humans))
     producer = Producer({"bootstrap.servers": bootstrap_servers})
-    for value in wire.write(shadows, datetime.now(timezone.utc)).values:
+    for value in write(shadows, datetime.now(timezone.utc)).values:
         producer.produce(environment["DOMINATION_OUTPUT_TOPIC"], value)
     assert producer.flush(30) == 0
     with pytest.raises(AssertionError, match="twice or misjudged"):

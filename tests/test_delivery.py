@@ -250,7 +250,7 @@ def test_offsets_that_are_gone_end_the_worker_instead_of_a_replay(pipeline: Pipe
 DROPS_A_BATCH = """
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
-from domination import kafka, lifecycle, log, settings, wire
+from domination import kafka, lifecycle, log, settings
 settings = settings.from_environment()
 log.configure(settings)
 life = lifecycle.Lifecycle()

@@ -10,7 +10,8 @@ import orjson
 import pytest
 from bytewax.testing import TestingSink, TestingSource, run_main
 
-from domination.wire import Fault, Reason, Records, Reject, parse
+from domination.exactly_once.batch import Fault, Records, Reject
+from domination.ratings import Reason, parse
 from grades import grades
 from pipeline import eventually
 from records import BAD, humans, mixed
@@ -18,7 +19,7 @@ from records import BAD, humans, mixed
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from domination.wire import Written
+    from domination.exactly_once.batch import Outcome
     from pipeline import Pipeline
 
 GRADES = (sys.executable, "-m", "bytewax.run", "docs/examples/grades.py:flow")
@@ -26,7 +27,7 @@ GRADES = (sys.executable, "-m", "bytewax.run", "docs/examples/grades.py:flow")
 
 def test_it_needs_no_broker_to_be_tried() -> None:
     values = [b'{"rating":%d,"unique_id":"x"}' % rating for rating in (50, -1, 49)]
-    arrived: list[Written] = []
+    arrived: list[Outcome] = []
     source = TestingSource([Records(values, [b"a", b"b", b"c"])])
     run_main(grades(source, TestingSink(arrived)))  # type: ignore[no-untyped-call]  # it is Rust's
     (batch,) = arrived
@@ -63,13 +64,14 @@ WRONG = """
 from dataclasses import replace
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
-from domination import kafka, session, wire
+from domination import kafka, session
+from domination.exactly_once.batch import Outcome
 session._STUCK_SECONDS = 1
 source, sink = kafka.ends_from_environment()
 flow = Dataflow("wrong")
 batches = op.input("records", flow, source)
 {step}
-graded = op.map("grade", batches, lambda b: wire.Written(b.values, b.keys, (), b.origin))
+graded = op.map("grade", batches, lambda b: Outcome(b.values, b.keys, (), b.origin))
 {late}
 op.output("grades", graded, sink)
 """

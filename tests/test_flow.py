@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import strategies
+from domination.exactly_once.batch import Outcome, Records
 from domination.flow import dominate
-from domination.wire import Records, Written, judge, read, write
+from domination.ratings import read
+from domination.shadows import judge, write
 
 NOW = datetime(2026, 11, 23, tzinfo=timezone.utc)
 
@@ -18,7 +20,7 @@ NOW = datetime(2026, 11, 23, tzinfo=timezone.utc)
 @given(st.lists(strategies.batches, max_size=4))
 def test_no_batch_is_dropped_split_or_overtaken(batches: list[list[bytes | None]]) -> None:
     items = [Records(values, [None] * len(values), n) for n, values in enumerate(batches)]
-    arrived: list[Written] = []
+    arrived: list[Outcome] = []
     run_main(  # type: ignore[no-untyped-call]  # it is Rust's
         dominate(TestingSource(items), TestingSink(arrived), lambda: NOW)
     )

@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import oracle
+import ratings_oracle
 import strategies
-import wire_oracle
-from domination.wire import Fault, Reason, parse
+from domination.exactly_once.batch import Fault
+from domination.ratings import Reason, parse
 from pipeline import eventually
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def hold_letter(letter: Message, record: Input) -> None:
         assert original == record.headers
     fault = parse(record.value)
     if isinstance(fault, Fault):
-        assert oracle.record(letter).reason == fault.reason.value
+        assert oracle.record(letter).reason == fault.reason
     else:
         assert oracle.record(letter).reason == Reason.SHADOW_TOO_LARGE.value
         assert record.size > NEARLY
@@ -191,7 +192,7 @@ def hold(sent: dict[Place, Input], shadows: list[Message], dead: list[Message]) 
     for letter in dead:
         hold_letter(letter, sent[origin(letter)])
     good = [record for place, record in sent.items() if place not in letters]
-    humans = [wire_oracle.human(record.value) for record in good]
+    humans = [ratings_oracle.human(record.value) for record in good]
     assert None not in humans
     rows = [orjson.loads(each.value() or b"") for each in shadows]
     assert Counter(

@@ -20,9 +20,9 @@ from domination.errors import DominationError, Exit
 from domination.http import Http
 from domination.lifecycle import Lifecycle
 from domination.metrics import Metrics
+from domination.ratings import Reason
 from domination.settings import Settings
 from domination.shadow import LABELS
-from domination.wire import Reason
 from kafka_server import free_ports
 from pipeline import CLEAN, ROOT, WORKER, Worker, eventually, run
 from records import BAD, mixed

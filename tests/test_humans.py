@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domination.humans import RATINGS, HumanProducer, encoded, human_ratings
+from domination.ratings import Rating
 from domination.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,9 +39,7 @@ def test_every_human_arrives_in_order_and_confirmed(pipeline: Pipeline) -> None:
     producer.finish()
     assert (sent, producer.confirmed) == (2500, 2500)
     records = pipeline.read(pipeline.input)
-    assert [(row["rating"], row["unique_id"]) for row in records.values()] == list(
-        islice(human_ratings(5), 2500)
-    )
+    assert [Rating(**row) for row in records.values()] == list(islice(human_ratings(5), 2500))
     assert [each.key() for each in records.records] == [
         row["unique_id"].encode() for row in records.values()
     ]

@@ -10,9 +10,11 @@ from confluent_kafka import Producer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domination import dead_letter, wire
+from domination import dead_letter
 from domination.errors import DominationError, Exit
+from domination.exactly_once.batch import Fault
 from domination.letters import Letters
+from domination.ratings import Reason
 from domination.settings import from_environment
 from pipeline import DOMINATION, run
 from records import BAD
@@ -22,15 +24,15 @@ if TYPE_CHECKING:
 
     from pipeline import Pipeline
 
-FAULT = wire.Fault(wire.Reason.RATING_OUT_OF_RANGE, "an older version's verdict")
-NOT_JSON = wire.Fault(wire.Reason.NOT_JSON, "not one JSON value")
+FAULT = Fault(Reason.RATING_OUT_OF_RANGE, "an older version's verdict")
+NOT_JSON = Fault(Reason.NOT_JSON, "not one JSON value")
 HEADERS: list[dead_letter.Header] = [("trace", b"\x00"), ("trace", None)]
 
 
 def lay(
     pipeline: Pipeline,
     values: Sequence[bytes],
-    fault: wire.Fault = FAULT,
+    fault: Fault = FAULT,
     more: Sequence[dead_letter.Header] = (),
 ) -> None:
     """Lay dead letters, as a worker does, of records that were at the offsets from 0 on."""
@@ -176,7 +178,7 @@ def test_a_missing_topic_is_one_line(pipeline: Pipeline) -> None:
 def test_headers_are_read_as_they_were_written(
     own: list[dead_letter.Header], message: str, offset: int, depth: int, truncated: bool
 ) -> None:
-    fault = wire.Fault(wire.Reason.NOT_JSON, message)
+    fault = Fault(Reason.NOT_JSON, message)
     at = dead_letter.Coordinates("topic", 1, offset, -1)
     before = own
     for _ in range(depth):  # A dead letter's dead letter.

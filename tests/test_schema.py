@@ -14,12 +14,16 @@ from confluent_kafka import Producer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domination import check, wire
+from domination import check
 from domination.clickhouse import schema
 from domination.clickhouse.report import report
 from domination.errors import Exit
+from domination.exactly_once.batch import Records
+from domination.ratings import read
 from domination.settings import Settings
 from domination.shadow import ShadowType, judge
+from domination.shadows import judge as judge_all
+from domination.shadows import write as encode
 from pipeline import eventually
 from records import humans
 from strategies import ratings, unique_ids, values
@@ -284,14 +288,14 @@ def test_what_the_worker_writes_is_the_same_shadow_in_clickhouse(
     parser: ClickHouseCore, people: list[tuple[int, str]]
 ) -> None:
     now = datetime(2026, 2, 28, 23, 59, 59, 999_000, timezone.utc)
-    read = wire.read(
-        wire.Records(
+    batch = read(
+        Records(
             [orjson.dumps({"rating": rating, "unique_id": each}) for rating, each in people],
             [None] * len(people),
             None,
         )
     )
-    written = wire.write(wire.judge(read), now)
+    written = encode(judge_all(batch), now)
     assert parse(parser, written.values) == [
         ("", judge(rating).value, unique_id, TIME) for rating, unique_id in people
     ]

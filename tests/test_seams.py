@@ -9,14 +9,15 @@ from pathlib import Path
 
 import orjson
 
-from domination import wire
 from domination.cli.advice import EXIT_CODES
 from domination.cli.main import COMMANDS
 from domination.clickhouse import schema
 from domination.errors import Exit
+from domination.exactly_once.batch import Records
+from domination.ratings import Reason, read
 from domination.settings import Settings
 from domination.shadow import ShadowType
-from domination.wire import Reason
+from domination.shadows import judge, write
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -76,16 +77,16 @@ def test_both_locks_have_the_same_version_of_a_package() -> None:
     assert image.items() <= all_.items()
 
 
-def test_the_types_in_clickhouse_are_those_on_the_wire() -> None:
+def test_the_types_in_clickhouse_are_those_of_the_topic() -> None:
     enum = ", ".join(f"'{shadow.label}' = {shadow.value}" for shadow in map(ShadowType, range(4)))
     for name, sql in schema.statements(Settings()):
         if name in {"shadow", "shadow_rows"}:
             assert f"Enum8({enum})" in sql
 
 
-def test_the_fields_that_clickhouse_reads_are_those_on_the_wire() -> None:
-    written = wire.write(
-        wire.judge(wire.read(wire.Records([b'{"rating":1,"unique_id":"x"}'], [None], None))),
+def test_the_fields_that_clickhouse_reads_are_those_of_the_topic() -> None:
+    written = write(
+        judge(read(Records([b'{"rating":1,"unique_id":"x"}'], [None], None))),
         datetime(2026, 1, 1, tzinfo=timezone.utc),
     )
     fields = list(orjson.loads(written.values[0]))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from domination import wire
+from domination import flow
 from domination.reader import Reader
 from domination.settings import from_environment
 from domination.worker import run
@@ -48,9 +48,9 @@ def timed(owner: Any, name: str, stage: str, count: Callable[[Any], int] | None 
 
 if __name__ == "__main__":
     timed(Reader, "poll", "poll", lambda polled: len(polled[0]))
-    timed(wire, "read", "read")
-    timed(wire, "judge", "judge")
-    timed(wire, "write", "encode")
+    timed(flow, "read", "read")
+    timed(flow, "judge", "judge")
+    timed(flow, "write", "encode")
     timed(Writer, "write", "produce")
     timed(Writer, "send_offsets", "send offsets")
     timed(Writer, "commit", "commit")

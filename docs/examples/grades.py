@@ -13,14 +13,15 @@ import bytewax.operators as op
 import orjson
 from bytewax.dataflow import Dataflow
 
+from domination.exactly_once.batch import Fault, Outcome
 from domination.kafka import ends_from_environment
-from domination.wire import Fault, Rating, Ratings, Reason, Written, read, refuse
+from domination.ratings import Rating, Ratings, Reason, read, refuse
 
 if TYPE_CHECKING:
     from bytewax.inputs import Source
     from bytewax.outputs import Sink
 
-    from domination.wire import Records
+    from domination.exactly_once.batch import Records
 
 PASSED = 50
 
@@ -30,16 +31,16 @@ def unwanted(human: Rating) -> Fault | None:
     return Fault(Reason.UNWANTED, "the rating is below zero") if human.rating < 0 else None
 
 
-def grade(batch: Ratings) -> Written:
+def grade(batch: Ratings) -> Outcome:
     """Write a record for each human of a batch; keys, rejects and origin pass by."""
     values = [
         orjson.dumps({"passed": rating >= PASSED, "rating": rating, "unique_id": unique_id})
         for rating, unique_id in zip(batch.ratings, batch.unique_ids, strict=True)
     ]
-    return Written(values, batch.keys, batch.rejects, batch.origin)
+    return Outcome(values, batch.keys, batch.rejects, batch.origin)
 
 
-def grades(source: Source[Records], sink: Sink[Written]) -> Dataflow:
+def grades(source: Source[Records], sink: Sink[Outcome]) -> Dataflow:
     """Make the dataflow between two ends: those on Kafka, or a test's."""
     flow = Dataflow("grades")
     records = op.input("records", flow, source)

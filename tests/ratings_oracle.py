@@ -1,14 +1,13 @@
-"""What a record says by Python's own parser, made strict: a second opinion on `wire`."""
+"""What a record says by Python's own parser, made strict: a second opinion on `ratings`."""
 
 from __future__ import annotations
 
 import json
-import math
 import re
 from itertools import accumulate
 from typing import Any, Final, NamedTuple
 
-DEEPEST: Final = 1024
+DEEPEST: Final = 500
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _STEPS: Final = {"[": 1, "{": 1, "]": -1, "}": -1}
 
@@ -40,42 +39,37 @@ def human(value: bytes | None) -> Human | None:
     if value is None:
         return None
     try:
-        found = _strictly(value.decode())
+        found = _strictly(value.decode(errors="replace"))
+        if not isinstance(found, _Pairs):
+            return None
+        # Bytes that are not UTF-8 are as bad as lone surrogates here, and nobody looks elsewhere.
+        row = dict(_json(value.decode(errors="surrogateescape")))
+        rating, unique_id = row.get("rating"), row.get("unique_id")
+        if type(rating) is not int or not -(2**63) <= rating < 2**63:
+            return None
+        if type(unique_id) is not str or not unique_id.encode():
+            return None
     except ValueError:
-        return None
-    if not isinstance(found, _Pairs):
-        return None
-    row = dict(found)
-    rating, unique_id = row.get("rating"), row.get("unique_id")
-    if type(rating) is not int or not -(2**63) <= rating < 2**63:
-        return None
-    if type(unique_id) is not str or not unique_id:
         return None
     return Human(rating, unique_id)
 
 
 def _strictly(text: str) -> Any:
-    """Parse what is JSON to everybody: no NaN, no number beyond a double, no lone surrogate."""
+    """Parse what has the form of JSON: no NaN, no lone surrogate, no nesting beyond all bounds."""
     if max(accumulate(_STEPS.get(each, 0) for each in _STRING.sub("", text)), default=0) > DEEPEST:
         raise ValueError
-    found = json.loads(
-        text,
-        parse_constant=_finite,
-        parse_float=_finite,
-        parse_int=_integer,
-        object_pairs_hook=_Pairs,
-    )
+    found = _json(text)
     json.dumps(found, ensure_ascii=False).encode()  # A lone surrogate has no UTF-8.
     return found
 
 
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if not math.isfinite(number):
-        raise ValueError
-    return number
+def _json(text: str) -> Any:
+    return json.loads(text, parse_constant=_no, parse_int=_integer, object_pairs_hook=_Pairs)
+
+
+def _no(constant: str) -> float:
+    raise ValueError(constant)
 
 
 def _integer(digits: str) -> int:
-    _finite(digits)  # Thousands of digits would be refused by `int`, but with another reason.
-    return int(digits)
+    return int(digits[:40])  # Thousands of digits would be refused by `int`; these are too many.

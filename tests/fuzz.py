@@ -1,4 +1,4 @@
-"""A search for bytes that break `wire`, guided by coverage: `make fuzz`.
+"""A search for bytes that break reading or writing, guided by coverage: `make fuzz`.
 
 It drives libFuzzer through Atheris. What it finds is kept under `.fuzz` and searched from the next
 time; a record that breaks a law is left there as `crash-…`, and given as the only argument it is
@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hypothesis import HealthCheck, Phase, given, settings
 
+import ratings_oracle
 import strategies
-import wire_oracle
-from domination import wire
+from domination import ratings, shadows
+from domination.exactly_once.batch import Records
 from records import BAD, mixed
 
 if TYPE_CHECKING:
@@ -50,39 +51,31 @@ WORDS: Final = [
 def laws(values: Sequence[bytes | None]) -> None:
     """Assert all that holds for a batch, whatever its bytes are."""
     keys = [b"%d" % place for place in range(len(values))]
-    humans = [wire_oracle.human(value) for value in values]
+    humans = [ratings_oracle.human(value) for value in values]
     good = [(*human, key) for human, key in zip(humans, keys, strict=True) if human]
-    batch = wire.read(wire.Records(values, keys, "origin"))
+    read = ratings.read(Records(values, keys, "origin"))
 
-    assert list(zip(batch.ratings, batch.unique_ids, batch.keys, strict=True)) == good
+    assert list(zip(read.ratings, read.unique_ids, read.keys, strict=True)) == good
     bad = [place for place, human in enumerate(humans) if human is None]
-    assert [reject.place for reject in batch.rejects] == bad
-    faults = {reject.place: reject.fault for reject in batch.rejects}
+    assert [reject.place for reject in read.rejects] == bad
+    faults = {reject.place: reject.fault for reject in read.rejects}
     for place, (value, human) in enumerate(zip(values, humans, strict=True)):
-        alone = wire.read(wire.Records([value], [None]))
-        read = list(zip(alone.ratings, alone.unique_ids, strict=True))
-        outcome = (read, [reject.fault for reject in alone.rejects])
-        assert outcome == (([human], []) if human else ([], [faults[place]]))
+        assert ratings.parse(value) == (ratings.Rating(*human) if human else faults[place])
     for fault in faults.values():  # Too short to quote a record, and fit for one line.
         assert len(fault.message) < 120
         assert fault.message.isprintable()
 
-    written = wire.write(wire.judge(batch), NOW)
-    assert (written.keys, written.rejects) == (batch.keys, batch.rejects)
+    written = shadows.write(shadows.judge(read), NOW)
+    assert (written.keys, written.rejects) == (read.keys, read.rejects)
     assert written.origin == "origin"
-    shadows = [human.shadow._asdict() for human in humans if human]
-    for value, shadow in zip(written.values, shadows, strict=True):
+    expected = [human.shadow._asdict() for human in humans if human]
+    for value, shadow in zip(written.values, expected, strict=True):
         assert json.loads(value.decode()) == shadow | {"emit_timestamp": STAMP}
 
 
-def batches(data: bytes) -> list[list[bytes | None]]:
-    """Cut the fuzzer's bytes into records, once where they say so, and once at each comma too.
-
-    A batch is parsed with commas between its records: what a comma cuts is good again when joined.
-    """
-    pieces = data.split(CUT)
-    torn = data.replace(b",", CUT).split(CUT)
-    return [[None if each == TOMBSTONE else each for each in cut] for cut in (pieces, torn)]
+def batch(data: bytes) -> list[bytes | None]:
+    """Cut the fuzzer's bytes into records."""
+    return [None if each == TOMBSTONE else each for each in data.split(CUT)]
 
 
 def sow(directory: Path) -> None:
@@ -97,6 +90,7 @@ def sow(directory: Path) -> None:
         max_examples=500,
         derandomize=True,
         database=None,
+        deadline=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
@@ -104,7 +98,7 @@ def sow(directory: Path) -> None:
     for value in BAD:
         write([value])
     write([value for value, _ in mixed(20, each_bad=1) if value is None or len(value) < 100])
-    write([b'{"rating":3,"unique_id":"x","z":%b}' % (b"[" * 1023 + b"]" * 1023)] * 2)
+    write([b'{"rating":3,"unique_id":"x","z":%b}' % (b"[" * 499 + b"]" * 499)] * 2)
     drawn(given(strategies.batches)(write))()
 
 
@@ -122,17 +116,17 @@ def guide(value: bytes | None) -> None:
 
 def search(data: bytes) -> None:
     """Try what the fuzzer has made."""
-    for values in batches(data):
-        laws(values)
-        for value in values:
-            guide(value)
+    values = batch(data)
+    laws(values)
+    for value in values:
+        guide(value)
 
 
 def main() -> None:
     """Search until libFuzzer's own options end it, or a law is broken."""
     import atheris  # noqa: PLC0415 - the laws are held without it
 
-    sys.setrecursionlimit(4 * wire_oracle.DEEPEST)  # The oracle goes as deep as the parser.
+    sys.setrecursionlimit(4 * ratings_oracle.DEEPEST)  # The oracle goes as deep as the parser.
     options = sys.argv[1:]
     if all(option.startswith("-") for option in options):
         sow(FOUND / "seeds")
@@ -141,7 +135,7 @@ def main() -> None:
         dictionary.write_text("".join(f'"{word}"\n' for word in words))
         (FOUND / "corpus").mkdir(exist_ok=True)
         options += [f"-dict={dictionary}", str(FOUND / "corpus"), str(FOUND / "seeds")]
-    for module in (wire, json.decoder, json.scanner):
+    for module in (ratings, shadows, json.decoder, json.scanner):
         for _, function in inspect.getmembers(module, inspect.isfunction):
             atheris.instrument_func(function)
     limits = [f"-max_len={LARGEST}", "-timeout=10", f"-artifact_prefix={FOUND}/"]

@@ -1,35 +1,20 @@
-"""Bytes to ratings, shadows to bytes."""
+"""Bytes to ratings: what is read, what is refused, and why."""
 
 from __future__ import annotations
 
-import json
-from datetime import datetime, timedelta, timezone
+import threading
+import tracemalloc
 
 import orjson
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import ratings_oracle
 import strategies
-import wire_oracle
-from domination.shadow import ShadowType
-from domination.shadow import judge as judge_one
-from domination.wire import (
-    Fault,
-    Rating,
-    Ratings,
-    Reason,
-    Records,
-    Reject,
-    Shadows,
-    judge,
-    parse,
-    read,
-    refuse,
-    write,
-)
+from domination.exactly_once.batch import Fault, Records, Reject
+from domination.ratings import DEEPEST, Rating, Reason, parse, read, refuse
 
-NOW = datetime(2026, 11, 23, 10, 0, 0, 123_456, tzinfo=timezone.utc)
 GOOD = b'{"rating":3,"unique_id":"x"}'
 
 
@@ -42,6 +27,9 @@ def keyed(values: list[bytes | None]) -> Records:
 @example([b'{"rating":3,"unique_id":"x"},{"rating":5', b'"unique_id":"y"}'])
 @example([b'{"rating":3,"unique_id":"x"},{"rating":5,"unique_id":"y","z":[{}', b'{}],"w":1}'])
 @example([GOOD, GOOD + b"," + GOOD, GOOD])
+@example([b'{"rating":"3","unique_id":"x","rating":5}', GOOD])
+@example([b'{"rating":3,"unique_id":"\xff","unique_id":"x"}', GOOD])
+@example([b'{"rating":3,"unique_id":"x","more":%b}' % (b"[" * DEEPEST + b"]" * DEEPEST)])
 def test_a_batch_is_read_as_its_records_one_by_one(values: list[bytes | None]) -> None:
     batch = read(keyed(values))
     alone = [parse(value) for value in values]
@@ -49,7 +37,7 @@ def test_a_batch_is_read_as_its_records_one_by_one(values: list[bytes | None]) -
     bad = [Reject(i, each) for i, each in enumerate(alone) if isinstance(each, Fault)]
     assert list(batch.rejects) == bad
     assert list(zip(batch.ratings, batch.unique_ids, batch.keys, strict=True)) == [
-        (*each, str(i).encode()) for i, each in good
+        (each.rating, each.unique_id, str(i).encode()) for i, each in good
     ]
 
 
@@ -64,29 +52,29 @@ def test_what_is_refused_is_a_reject_at_its_place_and_the_rest_is_as_it_was(
     after = [unwanted if isinstance(each, Rating) and each.rating % 2 else each for each in alone]
     assert batch.rejects == [Reject(i, each) for i, each in enumerate(after) if type(each) is Fault]
     assert list(zip(batch.ratings, batch.unique_ids, batch.keys, strict=True)) == [
-        (*each, str(i).encode()) for i, each in enumerate(after) if type(each) is Rating
+        (each.rating, each.unique_id, str(i).encode())
+        for i, each in enumerate(after)
+        if type(each) is Rating
     ]
     assert batch.origin == "origin"
-
-
-@given(strategies.batches)
-def test_shadows_and_rejects_are_the_records_of_the_batch(values: list[bytes | None]) -> None:
-    written = write(judge(read(keyed(values))), NOW)
-    assert len(written.values) == len(written.keys)
-    assert len(written.values) + len(written.rejects) == len(values)
-    assert written.origin == "origin"
 
 
 @given(strategies.values)
 @example(b'{"rating":9223372036854775808,"unique_id":"x"}')
 @example(b'{"rating":3,"unique_id":"x","more":1e999}')
 @example(b'{"rating":3,"unique_id":"x","more":"\\ud800"}')
+@example(b'{"rating":3,"unique_id":"x","more":"\xff"}')
+@example(b'{"rating":3,"unique_id":"x","more":{"\xff":1%b}}' % (b"0" * 5000))
+@example(b'{"rating":3,"unique_id":"x","more":%b}' % (b"[" * 499 + b"]" * 499))
 @example(b'{"rating":3,"unique_id":"x","more":%b}' % (b"[" * 500 + b"]" * 500))
+@example(b'{"rating":3,"unique_id":"%b"}' % (b'[{\\"' * 500))
+@example(b'{"rat\\u0069ng":3,"unique_id":"x"}')
+@example(b'{"rating":-0,"unique_id":"\\u0000"}')
 @example(b'{"rating":3,"unique_id":"x","rating":"5"}')
 @example(b'{"rating":"3","unique_id":"x","rating":5}')
 def test_what_is_read_is_what_the_standard_parser_reads(value: bytes | None) -> None:
     parsed = parse(value)
-    human = wire_oracle.human(value)
+    human = ratings_oracle.human(value)
     assert parsed == Rating(*human) if human else isinstance(parsed, Fault)
 
 
@@ -98,43 +86,6 @@ def test_good_records_are_never_rejected(humans: list[tuple[int, str]]) -> None:
     batch = read(keyed(list(values)))
     assert not batch.rejects
     assert list(zip(batch.ratings, batch.unique_ids, strict=True)) == humans
-
-
-@given(st.lists(strategies.ratings))
-def test_a_batch_is_judged_as_its_records_one_by_one(ratings: list[int]) -> None:
-    ids = [str(index) for index in range(len(ratings))]
-    batch = judge(Ratings(ratings, ids, [None] * len(ids), origin="origin"))
-    assert batch.types == [judge_one(rating) for rating in ratings]
-    assert (batch.unique_ids, batch.origin) == (ids, "origin")
-
-
-@pytest.mark.parametrize("loads", [json.loads, orjson.loads])
-@given(
-    shadows=st.lists(st.tuples(st.sampled_from(ShadowType), strategies.unique_ids)),
-    emitted=st.datetimes(
-        datetime(1970, 1, 2),  # noqa: DTZ001 - hypothesis takes bounds without a zone
-        datetime(2200, 1, 1),  # noqa: DTZ001
-        timezones=st.just(timezone.utc),
-    ),
-)
-@example([(ShadowType.SHA, each) for each in ('",', ',"', ",", '",\n  "', "x")], NOW)
-def test_what_is_written_parses_back_to_the_same_shadows(
-    loads: object, shadows: list[tuple[ShadowType, str]], emitted: datetime
-) -> None:
-    assert callable(loads)
-    batch = Shadows([s for s, _ in shadows], [i for _, i in shadows], [None] * len(shadows))
-    rows = [loads(value) for value in write(batch, emitted).values]
-    assert [(row["type"], row["unique_id"]) for row in rows] == shadows
-    for row in rows:
-        assert list(row) == ["type", "unique_id", "emit_timestamp"]
-        stamp = datetime.strptime(row["emit_timestamp"] + "+0000", "%Y-%m-%d %H:%M:%S.%f%z")
-        assert timedelta(0) <= emitted - stamp < timedelta(milliseconds=1)
-
-
-def test_a_shadow_is_stamped_in_utc_whatever_the_zone_of_the_clock() -> None:
-    clock = NOW.astimezone(timezone(timedelta(hours=-7)))
-    (value,) = write(Shadows([ShadowType.DOW], ["x"], [None]), clock).values
-    assert value == b'{"type":2,"unique_id":"x","emit_timestamp":"2026-11-23 10:00:00.123"}'
 
 
 @pytest.mark.parametrize(
@@ -164,6 +115,18 @@ def test_a_shadow_is_stamped_in_utc_whatever_the_zone_of_the_clock() -> None:
         (b'{"rating":9223372036854775808,"unique_id":"x"}', Reason.RATING_OUT_OF_RANGE),
         (b'{"rating":-9223372036854775809,"unique_id":"x"}', Reason.RATING_OUT_OF_RANGE),
         (b'{"rating":1%b,"unique_id":"x"}' % (b"0" * 60), Reason.RATING_OUT_OF_RANGE),
+        (b'{"rating":-1%b,"unique_id":"x"}' % (b"0" * 9000), Reason.RATING_OUT_OF_RANGE),
+        (b'{"rating":1e999,"unique_id":"x"}', Reason.RATING_NOT_AN_INTEGER),
+        (b'{"rating":"\xff","unique_id":"x"}', Reason.RATING_NOT_AN_INTEGER),
+        (b'{"rating":3,"unique_id":"x","rating":null}', Reason.RATING_NOT_AN_INTEGER),
+        (b'{"rating":3,"unique_id":"\xed\xa0\x80"}', Reason.NOT_UTF8),
+        (b'{"rating":3,"unique_id":"\\q"}', Reason.NOT_JSON),
+        (b'{"rating":3,"unique_id":"\0"}', Reason.NOT_JSON),
+        (b'{"rating":3,"unique_id":"x","more":"\\ud800"}', Reason.NOT_JSON),
+        (b'{"rating":3,"unique_id":"x","more":01}', Reason.NOT_JSON),
+        (b" ", Reason.NOT_JSON),
+        (GOOD + b"\0", Reason.NOT_JSON),
+        (b"[", Reason.NOT_JSON),
         (b'{"rating":3,"unique_id":7}', Reason.UNIQUE_ID_NOT_A_STRING),
         (b'{"rating":3,"unique_id":""}', Reason.UNIQUE_ID_EMPTY),
         (b'{"rating":3,"unique_id":"\\ud800"}', Reason.NOT_JSON),
@@ -177,6 +140,61 @@ def test_each_bad_record_has_its_reason_and_its_neighbours_live(
     batch = read(keyed([GOOD, value, GOOD]))
     assert [(reject.place, reject.fault.reason) for reject in batch.rejects] == [(1, reason)]
     assert list(batch.keys) == [b"0", b"2"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [b"1e999", b"1%b" % (b"0" * 9000), b'"\xff"', b'{"\xff":[null]}', b'"%b"' % (b"[" * 999)],
+)
+def test_only_the_form_matters_of_what_is_ignored(more: bytes) -> None:
+    assert parse(b' {"more":%b,"rating":3,"unique_id":"x"}\n' % more) == Rating(3, "x")
+
+
+BOMBS = [
+    form % (bracket * 100_000)
+    for bracket in (b"[", b'{"z":')
+    for form in (b'{"rating":3,"unique_id":"x","z":%b', b'{"rating":%b', b'{"unique_id":%b', b"%b")
+]
+
+
+def test_a_nesting_is_refused_from_one_depth_on_however_small_the_stack_is() -> None:
+    value, places = b'{"rating":3,"unique_id":"x","z":%b}', []
+    deep = [value % (b"[" * n + b"]" * n) for n in (DEEPEST - 1, DEEPEST)]
+
+    def read_deep(calls: int) -> None:
+        if calls:
+            read_deep(calls - 1)
+        else:
+            places.append([reject.place for reject in read(keyed([*deep, *BOMBS])).rejects])
+
+    before = threading.stack_size(2 * 1024 * 1024)  # A Bytewax worker's.
+    for calls in (0, 400):
+        thread = threading.Thread(target=read_deep, args=(calls,))
+        thread.start()
+        thread.join()
+    threading.stack_size(before)
+    assert places == [list(range(1, 2 + len(BOMBS)))] * 2
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *BOMBS,
+        b'{"rating":[%b]}' % b",".join([b"[]"] * 300_000),
+        b'{"rating":1%b,"unique_id":"x"}' % (b"0" * 1_000_000),
+        b'{"rating":"3","unique_id":"%b' % (b'\\"' * 500_000),
+        b"[" * DEEPEST + b'{"":""' * 200_000,
+        b'"[' * 500_000,
+    ],
+    ids=range(len(BOMBS) + 5),
+)
+def test_a_bad_record_takes_few_times_its_size(value: bytes) -> None:
+    tracemalloc.start()
+    try:
+        assert read(keyed([value])).rejects
+        assert tracemalloc.get_traced_memory()[1] < 4 * len(value)
+    finally:
+        tracemalloc.stop()
 
 
 @given(strategies.unique_ids.filter(lambda text: len(text) > 3), strategies.json_values)

@@ -1,1 +1,0 @@
-"""Entry points for `python -m bytewax.run`."""
