@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bytewax.inputs import DynamicSource, StatelessSourcePartition
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
+from bytewax.run import cli_main
 
 from domination.exactly_once.availability import Availability
 from domination.exactly_once.batch import Batch, BrokenContractError, Records
@@ -34,6 +35,8 @@ from domination.kafka.faults import Rights, SettingError
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Mapping
+
+    from bytewax.dataflow import Dataflow
 
     from domination.exactly_once.ports import Observer, Stop
 
@@ -80,8 +83,34 @@ class Ends:
         """Give the session of a worker of this process; each worker runs on a thread of its own."""
         if worker_index not in self.sessions:
             with self._lock:
-                self.sessions[worker_index] = self._make(worker_index)
+                self.sessions[worker_index] = Session(self.parts(worker_index))
         return self.sessions[worker_index]
+
+    def parts(self, worker_index: int) -> Parts:
+        """Make what the session of a worker works with."""
+        options, topics = self._options, self._topics
+        prefix, log = f"{options.name}-", self._log.getChild(f"worker-{worker_index}")
+        identity = Identity(
+            prefix, self._group, options.instance, worker_index, lock_directory(prefix)
+        )
+        self._identities[worker_index] = identity
+        clock, servers = SystemClock(), self._connection.servers
+        return Parts(
+            Transaction(options.commit_interval, TRANSACTION_SECONDS),
+            topics.read,
+            KafkaReaders(self._connection, self._subscription(identity), log),
+            KafkaWriter(self._connection, self._target(identity)),
+            EndOffsets(self._connection, topics.read),
+            KafkaPreflight(self._connection, topics.needed),
+            Availability(servers, options.availability_timeout, self.stop, clock, log),
+            self._observer(worker_index),
+            clock,
+            self.stop,
+            log,
+            options.commit_interval,
+            f"kafka {servers}, group {self._group}, instance {identity.instance}: "
+            f"{topics.read} to {', '.join(topics.write)}, dead letters to {topics.dead_letters}",
+        )
 
     def close(self, worker_index: int) -> None:
         """Close the session of a worker, if it came so far as to have one."""
@@ -94,22 +123,20 @@ class Ends:
         finally:
             self._identities[worker_index].release()
 
-    def _make(self, worker_index: int) -> Session:
-        options, topics = self._options, self._topics
-        prefix, log = f"{options.name}-", self._log.getChild(f"worker-{worker_index}")
-        identity = Identity(
-            prefix, self._group, options.instance, worker_index, lock_directory(prefix)
-        )
-        self._identities[worker_index] = identity
-        subscription = Subscription(
+    def _subscription(self, identity: Identity) -> Subscription:
+        topics = self._topics
+        return Subscription(
             topics.read,
             self._group,
             identity.instance,
             (*topics.write, topics.dead_letters),
             Rights(f"READ on topic {topics.read}", f"READ on group {self._group}"),
         )
-        ids = f"WRITE on every transactional id that begins with {prefix}{self._group}-"
-        target = Target(
+
+    def _target(self, identity: Identity) -> Target:
+        topics, options = self._topics, self._options
+        ids = f"WRITE on every transactional id that begins with {options.name}-{self._group}-"
+        return Target(
             identity.transactional_id,
             topics.read,
             topics.write,
@@ -118,26 +145,15 @@ class Ends:
             options.too_large,
             Rights(group=f"READ on group {self._group}", transactional_ids=ids),
         )
-        clock, servers = SystemClock(), self._connection.servers
-        return Session(
-            Parts(
-                Transaction(options.commit_interval, TRANSACTION_SECONDS),
-                topics.read,
-                KafkaReaders(self._connection, subscription, log),
-                KafkaWriter(self._connection, target),
-                EndOffsets(self._connection, topics.read),
-                KafkaPreflight(self._connection, topics.needed),
-                Availability(servers, options.availability_timeout, self.stop, clock, log),
-                self._observer(worker_index),
-                clock,
-                self.stop,
-                log,
-                options.commit_interval,
-                f"kafka {servers}, group {self._group}, instance {identity.instance}: "
-                f"{topics.read} to {', '.join(topics.write)}, "
-                f"dead letters to {topics.dead_letters}",
-            )
-        )
+
+    def run(self, flow: Dataflow, workers: int = 1) -> None:
+        """Run a dataflow between these ends until `stop` says so; raises what a worker ended with.
+
+        Call it on the main thread.
+        """
+        cli_main(flow, workers_per_process=workers)  # type: ignore[no-untyped-call]  # Rust's
+        if self.stop.error:
+            raise self.stop.error
 
 
 class Source(DynamicSource[Records]):

@@ -223,6 +223,10 @@ class Stop(Protocol):
     def pause(self, seconds: float) -> None:
         """Wait before a call is tried again, or until the end."""
 
+    @property
+    def error(self) -> Exception | None:
+        """Why the first worker ended that did not want to."""
+
     def fail(self, error: Exception) -> None:
         """Note why a worker ends, and let all end."""
 

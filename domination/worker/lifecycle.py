@@ -33,6 +33,8 @@ class Lifecycle:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self.exit_code = Exit.OK
+        self.error: Exception | None = None
+        """Why the first worker ended that did not want to."""
 
     @property
     def stopping(self) -> bool:
@@ -54,7 +56,8 @@ class Lifecycle:
     def fail(self, error: Exception) -> None:
         """Log why the process ends, take its exit code and stop; the first failure wins."""
         with self._lock:
-            if self.exit_code is Exit.OK:
+            if self.error is None:
+                self.error = error
                 if expected := advice.expected(error):
                     self.exit_code = expected.exit_code
                     logger.error("%s", expected)

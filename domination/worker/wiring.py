@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _TOO_LARGE: Final = Fault(Reason.SHADOW_TOO_LARGE, "the shadow is larger than its topic takes")
 
 
-def ends(settings: Settings, lifecycle: Lifecycle) -> Ends:
+def ends(settings: Settings, lifecycle: Lifecycle, make: type[Ends] = Ends) -> Ends:
     """Make the ends of this process; they listen and connect with the first worker that runs."""
     # A poll makes some ten thousand objects and frees them all by their counts: looking for cycles
     # among them at the default rate took a tenth of the time.
@@ -38,7 +38,7 @@ def ends(settings: Settings, lifecycle: Lifecycle) -> Ends:
             health = Health(settings, lifecycle, metrics, made.sessions)
         return metrics.worker(worker_index)
 
-    made = Ends(
+    made = make(
         connection.of(settings).properties,
         Topics(settings.input_topic, (settings.output_topic,), settings.dead_letter_topic),
         settings.group,
