@@ -33,6 +33,7 @@ class CallError(Exception):
         failure: Failure = Failure.UNKNOWN,
         fault: FaultError | None = None,
         *,
+        answered: bool = False,
         retriable: bool = False,
         too_large: bool = False,
         echo: bool = False,
@@ -41,6 +42,8 @@ class CallError(Exception):
         self.failure = failure
         self.fault = fault
         """The end that it means for good; None where trying again may help."""
+        self.answered = answered
+        """Whether it is Kafka's own answer, and no word of the client's."""
         self.retriable = retriable
         """Whether the same call may be made again, and goes on then."""
         self.too_large = too_large
@@ -111,6 +114,10 @@ class Reader(Protocol):
 
     def places(self) -> Mapping[int, Place]:
         """Give where it is in each partition that it reads."""
+
+    @property
+    def has_partitions(self) -> bool:
+        """Whether others would get any if this member left."""
 
     def is_heard(self, timeout: float) -> bool:
         """Ask the group's coordinator for a sign of life."""

@@ -85,8 +85,12 @@ class Presence:
         self.reader = self._readers.make(self._changes)
         self.reader.subscribe()
 
-    def leave(self) -> None:
+    def leave_if_stalled(self) -> None:
         """Leave the group to others, unless its own coordinator is what does not answer."""
+        if not self.reader.has_partitions:
+            self.absence.put_off()
+        if not self.absence.due:
+            return
         if not self.reader.is_heard(_HEARD_SECONDS):
             self.absence.put_off()
             return
@@ -103,9 +107,9 @@ class Presence:
         self._log.info("joining the group again after %.1f s", self.absence.end())
         self.reader.subscribe()
 
-    def progressed(self) -> None:
+    def committed(self) -> None:
         """Note a commit."""
-        self.absence.progressed()
+        self.absence.committed()
         self.evicted = False
 
     def close(self) -> None:

@@ -280,6 +280,11 @@ class KafkaReader:
             places[number] = Place(committed, self._places.get(number, committed), end)
         return places
 
+    @property
+    def has_partitions(self) -> bool:
+        """Whether others would get any if this member left."""
+        return bool(self._membership.granted)
+
     def is_heard(self, timeout: float) -> bool:
         """Ask the group's coordinator for a sign of life."""
         try:

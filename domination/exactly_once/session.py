@@ -14,7 +14,7 @@ from domination.exactly_once.presence import LAST_CALL_SECONDS, Presence
 from domination.exactly_once.progress import Progress
 from domination.exactly_once.rule import Failure, Step
 from domination.exactly_once.tally import Tally
-from domination.kafka.faults import RefusedError
+from domination.kafka.faults import RefusedError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -189,8 +189,8 @@ class Session:
             self._wait()
         elif step is not Step.COMMIT:
             self._reader.poll(0, 1)  # Serves the group; what it brings is read again.
-            if step is Step.RENEW and self._presence.absence.due:
-                self._presence.leave()
+            if step is Step.RENEW:
+                self._presence.leave_if_stalled()
             self._take(step)
         return []
 
@@ -209,7 +209,7 @@ class Session:
                 self._end("aborted")
         elif step is Step.RENEW:
             doubt = self._writer.in_doubt()
-            if self._attempt(self._writer.renew):
+            if self._attempt(self._writer.renew, self._presence.absence.call_seconds):
                 self._rule.renewed()
                 self._end("unknown")
                 if doubt:
@@ -292,7 +292,7 @@ class Session:
             self._observer.committed(self._tally.committed(now))
             self._tally.begin(now)
             self._availability.recovered()
-            self._presence.progressed()
+            self._presence.committed()
 
     def _send_offsets(self, member: object) -> bool:
         seconds = OFFSETS_SECONDS[self._availability.troubled]
@@ -316,6 +316,8 @@ class Session:
             if isinstance(error.fault, RefusedError):
                 raise error.fault from error
             self._availability.failed(str(error))
+        except UnavailableError as error:
+            self._availability.failed(error)
         else:
             self._rule.rewound(membership)
             # At once: a first offset is the group's before its first record is written.
@@ -330,16 +332,16 @@ class Session:
         finally:
             self._rule.changed()
 
-    def _attempt(self, call: Callable[[float], None]) -> bool:
+    def _attempt(self, call: Callable[[float], None], most: float = _CALL_SECONDS) -> bool:
         """Make a transactional call until it has an outcome, for a finite time (rules 6, 7)."""
         started = self._clock.now()
-        longest = left = min(_CALL_SECONDS, self._presence.absence.call_seconds)
+        left = most = min(most, _CALL_SECONDS)
+        longest = _AWAY_CALL_SECONDS if self._presence.away else most
         while True:
-            most = _AWAY_CALL_SECONDS if self._presence.away else left
             try:
-                call(min(self._availability.call_seconds, left, most))
+                call(min(self._availability.call_seconds, left, longest))
             except CallError as error:
-                limit = LAST_CALL_SECONDS if self._stop.stopping else longest
+                limit = LAST_CALL_SECONDS if self._stop.stopping else most
                 left = limit - (self._clock.now() - started)
                 if error.retriable and left > 0:
                     continue
@@ -359,7 +361,7 @@ class Session:
         if error.failure is not Failure.ABORTABLE:
             self._portion.failed(self._writer.unsent, self._writer.throttled)
             self._writer.discard()
-        self._presence.absence.failed(str(error))
+        self._presence.absence.failed(str(error), answered=error.answered)
         self._availability.failed(str(error))
 
     def _wait(self) -> None:

@@ -218,6 +218,7 @@ class KafkaWriter:
                 f"{doing}: {error.str()}",
                 _failure(error),
                 faults.fault(error, doing, self._target.rights),
+                answered=error.code() > 0,
                 retriable=error.retriable(),
                 too_large=error.code() == KafkaError.MSG_SIZE_TOO_LARGE,
                 echo=error.code() in _ECHO,
