@@ -26,6 +26,7 @@ class Presence:
     def __init__(self, parts: Parts, changes: Callable[[Change], None]) -> None:
         self._readers = parts.readers
         self._preflight = parts.preflight
+        self._ends = parts.ends
         self._availability = parts.availability
         self._changes = changes
         self._stop = parts.stop
@@ -106,6 +107,15 @@ class Presence:
             return
         self._log.info("joining the group again after %.1f s", self.absence.end())
         self.reader.subscribe()
+
+    def listen(self) -> None:
+        """Where nothing has come for a while: see whether the broker is there at all."""
+        if not self._availability.probe_due:
+            return
+        if self._ends.reach(_HEARD_SECONDS):
+            self._availability.answered(at_end=self.reader.at_end)
+        else:
+            self._availability.failed("no answer")
 
     def committed(self) -> None:
         """Note a commit."""

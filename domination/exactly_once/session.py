@@ -1,4 +1,4 @@
-"""One worker's membership and transactions, driven by the commit rule.
+"""One worker's turns: it reads a batch, hands on its outcome, and lets the commit rule go on.
 
 The numbers in the comments are those of the rules in `rule.py`.
 """
@@ -8,41 +8,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from domination.exactly_once.batch import BrokenContractError, Outcome
-from domination.exactly_once.portion import Portion
-from domination.exactly_once.ports import CallError, Change, EvictedError, NotYetToldError
-from domination.exactly_once.presence import LAST_CALL_SECONDS, Presence
+from domination.exactly_once.ports import EvictedError
 from domination.exactly_once.progress import Progress
-from domination.exactly_once.rule import Failure, Step
-from domination.exactly_once.tally import Tally
-from domination.kafka.faults import RefusedError, UnavailableError
+from domination.exactly_once.rule import Step
+from domination.exactly_once.transactions import Transactions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from domination.exactly_once.batch import Batch, Records
     from domination.exactly_once.parts import Parts
-    from domination.exactly_once.ports import Reader
-    from domination.exactly_once.rule import Position
 
-_IDLE_SECONDS: Final = 0.1
-OFFSETS_SECONDS: Final = (5.0, 8.0)
-"""Offsets cannot be sent in slices: a call that ends has failed. The second after trouble."""
-_PROBE_SECONDS: Final = 2.0
-_CALL_SECONDS: Final = 9.0
-"""Less than the producer's own limit for a request (rule 7)."""
-ABORT_SECONDS: Final = 0.5
 STUCK_SECONDS: Final = 30.0
+"""A batch that has not reached the sink for so long never will."""
+_IDLE_SECONDS: Final = 0.1
 _LAG_SECONDS: Final = 1.0
 _CALM_SECONDS: Final = 1.0
 """Without a record for so long there is no work: after a rewind the first takes a moment."""
-_AWAY_CALL_SECONDS: Final = 2.0
-"""Of a worker that has left the group: it is to end soon when it is asked to."""
-_GAP_SECONDS: Final = 0.004
-"""Between two transactions, while Kafka writes the marks of the first.
-
-A partition that is added sooner is put off, for 20 ms that librdkafka has no setting for; so the
-gap makes the slowest hundredth of records faster.
-"""
 
 
 class Origin(NamedTuple):
@@ -60,24 +40,13 @@ class Session:
     """
 
     def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._transactions = Transactions(parts)
         self._rule = parts.rule
-        self._writer = parts.writer
-        self._preflight = parts.preflight
-        self._readers = parts.readers
-        self._ends = parts.ends
-        self._availability = parts.availability
-        self._observer = parts.observer
+        self._presence = self._transactions.presence
         self._clock = parts.clock
-        self._stop = parts.stop
-        self._log = parts.log
-        self._commit_interval = parts.commit_interval
-        self._joining = parts.joining
-        self._presence = Presence(parts, self._change)
         self._progress = Progress(parts.topic, parts.ends, parts.clock, parts.log)
-        self._tally = Tally()
-        self._portion = Portion()
-        self._lag_due = 0.0
-        self._begin_due = 0.0
+        self._look_due = 0.0
         self._idle_since: float | None = None
         self._waiting_since: float | None = None
         self._closed = False
@@ -95,7 +64,7 @@ class Session:
             return None
         if not self._presence.joined:
             if self._presence.join():
-                self._log.info("%s", self._joining)
+                self._parts.log.info("%s", self._parts.joining)
             return []
         self._look()
         try:
@@ -116,34 +85,15 @@ class Session:
         outcome = batch if isinstance(batch, Outcome) else batch.outcome(batch.items)
         origin = self._origin(outcome)
         self._waiting_since = None
-        if self._closed or not self._rule.fresh(origin.ticket):
-            return
-        outcome.check()
-        try:
-            too_large = self._writer.write(outcome)
-        except CallError as error:
-            if not error.echo:
-                self._failed(error)
-                return
-            # The commit will say why.
-            self._rule.drain()
-        else:
-            self._tally.wrote(outcome, too_large)
-        self._rule.arrive()
+        if not self._closed and self._rule.fresh(origin.ticket):
+            outcome.check()
+            self._transactions.write(outcome)
 
     def close(self) -> None:
         """Leave the group; what is not committed is aborted, at once if the broker answers."""
-        if self._closed:
-            return
-        self._closed = True
-        self._rule.changed()
-        self._observer.closed()
-        self._writer.close(ABORT_SECONDS)
-        self._presence.close()
-
-    @property
-    def _reader(self) -> Reader:
-        return self._presence.reader
+        if not self._closed:
+            self._closed = True
+            self._transactions.close()
 
     def _origin(self, outcome: Outcome) -> Origin:
         origin = outcome.records.origin
@@ -157,212 +107,74 @@ class Session:
 
     def _look(self) -> None:
         """See now and then how far the worker is, and over what kind of a link."""
-        if (now := self._clock.now()) < self._lag_due:
+        if (now := self._clock.now()) < self._look_due:
             return
-        self._lag_due = now + _LAG_SECONDS
-        self._observer.behind(self._progress.look(self._reader.places()))
-        if how := self._readers.outdated():
-            self._log.warning("joining again: %s", how)
+        self._look_due = now + _LAG_SECONDS
+        places = self._presence.reader.places()
+        self._parts.observer.behind(self._progress.look(places))
+        if how := self._parts.readers.outdated():
+            self._parts.log.warning("joining again: %s", how)
             self._rule.changed()
             self._presence.replace()
 
     def _drained(self) -> bool:
         """When asked to stop: end the open transaction once nothing is in flight."""
-        if not self._stop.stopping:
+        if not self._parts.stop.stopping:
             return False
         self._rule.drain()
         if self._rule.in_flight:
             return False
-        while (step := self._next_step()) in (Step.COMMIT, Step.ABORT):
-            self._take(step)
+        while (step := self._transactions.step()) in (Step.COMMIT, Step.ABORT):
+            self._transactions.take(step)
         return True
 
     def _advance(self) -> list[Records]:
         """Take one step, or a commit and the next: whoever waits for Kafka still comes by."""
-        step = self._next_step()
+        step = self._transactions.step()
         if step is Step.COMMIT:
-            self._commit()
-            step = self._next_step()
+            self._transactions.take(step)
+            step = self._transactions.step()
         if step is Step.POLL:
             return self._poll()
         if step is Step.WAIT:
             self._wait()
         elif step is not Step.COMMIT:
-            self._reader.poll(0, 1)  # Serves the group; what it brings is read again.
+            self._presence.reader.poll(0, 1)  # Serves the group; what it brings is read again.
             if step is Step.RENEW:
                 self._presence.leave_if_stalled()
-            self._take(step)
+            self._transactions.take(step)
         return []
 
-    def _next_step(self) -> Step:
-        # What has cut the consumer's connection off may have cut the producer's off as well.
-        if self._writer.in_doubt() or self._readers.broken():
-            self._rule.doubted()
-        return self._rule.step(self._clock.now())
-
-    def _take(self, step: Step) -> None:
-        if step is Step.COMMIT:
-            self._commit()
-        elif step is Step.ABORT:
-            if self._attempt(self._writer.abort):
-                self._rule.aborted()
-                self._end("aborted")
-        elif step is Step.RENEW:
-            doubt = self._writer.in_doubt()
-            if self._attempt(self._writer.renew, self._presence.absence.call_seconds):
-                self._rule.renewed()
-                self._end("unknown")
-                if doubt:
-                    self._log.info("a connection broke on a request: renewed the producer's epoch")
-        elif step is Step.REWIND:
-            self._presence.come_back() if self._presence.away else self._rewind()
-
-    def _end(self, outcome: str) -> None:
-        if self._tally.records:
-            self._observer.ended(outcome)
-        self._tally.begin(self._clock.now())
-
     def _poll(self) -> list[Records]:
-        if not self._rule.open and (gap := self._begin_due - self._clock.now()) > 0:
-            self._clock.sleep(gap)
-        wanted = self._portion.next(self._reader.wanted)
-        wait = 0 if self._rule.open else _IDLE_SECONDS
-        records, positions = self._reader.poll(wait, wanted)
+        self._transactions.wait_for_markers()
+        reader = self._presence.reader
+        wanted = self._transactions.portion.next(reader.wanted)
+        records, positions = reader.poll(0 if self._rule.open else _IDLE_SECONDS, wanted)
         if self._rule.repairing:
             return []  # The assignment has changed; all this is read again (rule 5).
-        if records:
-            self._idle_since = None
-            return self._emit(records, positions, drained=len(records) < wanted)
+        if not records:
+            self._rest()
+            return []
+        self._idle_since = None
+        drained = len(records) < wanted
+        ticket = self._transactions.emit(records, positions, drained=drained)
+        if ticket is None:
+            return []
+        records.origin = Origin(self, ticket)
+        return [records]
+
+    def _rest(self) -> None:
+        """Nothing has come: commit what is open, and see whether the broker is there at all."""
         self._rule.drain()
         now = self._clock.now()
         self._idle_since = self._idle_since or now
+        idle = now - self._idle_since
         # What comes soon takes these positions along.
-        if self._rule.open or now - self._idle_since >= self._commit_interval:
-            self._advance_unled()
-        if not self._rule.open and now - self._idle_since >= _CALM_SECONDS:
+        if self._rule.open or idle >= self._parts.commit_interval:
+            self._transactions.advance_unled()
+        if not self._rule.open and idle >= _CALM_SECONDS:
             self._presence.absence.progressed()
-        self._listen()
-        return []
-
-    def _advance_unled(self) -> None:
-        """Let the group have the positions that no record leads to (rule 1)."""
-        positions = self._reader.take_unled()
-        if positions and self._begin():
-            self._rule.advance(positions, self._clock.now())
-            self._rule.drain()
-
-    def _begin(self) -> bool:
-        """Open a transaction unless one is open; tell whether one is."""
-        if not self._rule.open:
-            try:
-                self._writer.begin()  # Rule 1.
-            except CallError as error:
-                self._failed(error)
-                return False
-            now = self._clock.now()
-            self._tally.begin(now)
-            self._portion.begin(now)
-        return True
-
-    def _emit(
-        self, records: Records, positions: Mapping[int, Position], *, drained: bool
-    ) -> list[Records]:
-        if not self._begin():
-            return []
-        records.origin = Origin(self, self._rule.emit(positions, self._clock.now()))
-        self._portion.add(len(records))
-        if drained or self._portion.full:
-            self._rule.drain()
-        self._availability.seen()
-        self._tally.read(records)
-        return [records]
-
-    def _commit(self) -> None:
-        member, membership = self._reader.membership()
-        if not self._rule.may_commit(membership):
-            self._log.info("the group has changed since these records were read: read them again")
-            return
-        positions = dict(self._rule.positions)
-        if self._send_offsets(member) and self._attempt(self._writer.commit):
-            self._reader.committed(positions)
-            self._rule.committed()
-            now = self._clock.now()
-            self._portion.committed(now)
-            self._begin_due = now + _GAP_SECONDS
-            self._observer.committed(self._tally.committed(now))
-            self._tally.begin(now)
-            self._availability.recovered()
-            self._presence.committed()
-
-    def _send_offsets(self, member: object) -> bool:
-        seconds = OFFSETS_SECONDS[self._availability.troubled]
-        try:
-            self._writer.send_offsets(self._rule.positions, member, seconds)
-        except CallError as error:
-            self._failed(error)
-            return False
-        return True
-
-    def _rewind(self) -> None:
-        try:
-            membership = self._reader.rewind(
-                self._availability.call_seconds, again=self._presence.evicted
-            )
-        except NotYetToldError:
-            self._reader.poll(_IDLE_SECONDS, 1)
-            self._listen()
-        except CallError as error:
-            # The broker keeps them back while a transaction that wrote them is open.
-            if isinstance(error.fault, RefusedError):
-                raise error.fault from error
-            self._availability.failed(str(error))
-        except UnavailableError as error:
-            self._availability.failed(error)
-        else:
-            self._rule.rewound(membership)
-            # At once: a first offset is the group's before its first record is written.
-            self._advance_unled()
-
-    def _change(self, change: Change) -> None:
-        """End the transaction before the assignment changes (rule 5)."""
-        self._observer.changed()
-        try:
-            if change is Change.ORDERLY and self._rule.committable:
-                self._commit()
-        finally:
-            self._rule.changed()
-
-    def _attempt(self, call: Callable[[float], None], most: float = _CALL_SECONDS) -> bool:
-        """Make a transactional call until it has an outcome, for a finite time (rules 6, 7)."""
-        started = self._clock.now()
-        left = most = min(most, _CALL_SECONDS)
-        longest = _AWAY_CALL_SECONDS if self._presence.away else most
-        while True:
-            try:
-                call(min(self._availability.call_seconds, left, longest))
-            except CallError as error:
-                limit = LAST_CALL_SECONDS if self._stop.stopping else most
-                left = limit - (self._clock.now() - started)
-                if error.retriable and left > 0:
-                    continue
-                self._failed(error)
-                return False
-            return True
-
-    def _failed(self, error: CallError) -> None:
-        """Tell the rule, and end where trying again cannot help (rule 6)."""
-        now = self._clock.now()
-        if error.too_large:
-            self._writer.shrink()  # Only a new producer has the new limits.
-        self._rule.failed(error.failure, now)
-        settled_by_kafka = error.failure is Failure.FENCED and self._rule.step(now) is not Step.END
-        if error.fault and not settled_by_kafka:
-            raise self._preflight.named(error.fault) from error
-        if error.failure is not Failure.ABORTABLE:
-            self._portion.failed(self._writer.unsent, self._writer.throttled)
-            self._writer.discard()
-        self._presence.absence.failed(str(error), answered=error.answered)
-        self._availability.failed(str(error))
+        self._presence.listen()
 
     def _wait(self) -> None:
         """Wait for batches in flight, but not for ever (rule 3)."""
@@ -372,12 +184,3 @@ class Session:
             raise BrokenContractError(
                 "not each batch has reached the sink once: a step drops, keeps or repeats batches"
             )
-
-    def _listen(self) -> None:
-        """Nothing has come: see now and then whether the broker is there at all."""
-        if not self._availability.probe_due:
-            return
-        if self._ends.reach(_PROBE_SECONDS):
-            self._availability.answered(at_end=self._reader.at_end)
-        else:
-            self._availability.failed("no answer")
