@@ -38,16 +38,17 @@ def test_a_source_that_fails_is_down_since_then_and_keeps_what_it_told() -> None
         [1, DominationError(Exit.UNAVAILABLE, "no broker"), ValueError("a\nb"), 2, 3]
     )
     goes_on = threading.Semaphore(0)
-    now = iter(range(1, 100))
+    now = [1.0]
 
     def look() -> int:
         goes_on.acquire()
+        now[0] += 1
         answer = next(answers)
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    probe = Probe("It", look, clock=lambda: next(now), pause_seconds=0)
+    probe = Probe("It", look, clock=lambda: now[0], pause_seconds=0)
     try:
         assert not probe.reading.up
         goes_on.release()
