@@ -51,11 +51,11 @@ def test_a_quota_that_holds_a_backlog_back_lets_some_through_and_all_once_it_is_
 ) -> None:
     # Kafka takes one large request whole, and then reads nothing for minutes: nothing is unsent.
     own_pipeline.create(partitions=12, outputs=1)
-    own_pipeline.send(humans(20_000))
+    own_pipeline.send(humans(150_000))
     own_kafka.set_quota("quota", 1_000)
     worker = own_pipeline.worker(KAFKA_CLIENT_ID="quota")
     eventually(lambda: bool(own_pipeline.read(own_pipeline.output).records), 90)
-    assert len(own_pipeline.read(own_pipeline.output).records) < 20_000
+    assert len(own_pipeline.read(own_pipeline.output).records) < 150_000
     own_kafka.set_quota("quota", None)
     own_pipeline.drained()
     assert worker.stop() == 0
