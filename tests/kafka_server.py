@@ -151,6 +151,18 @@ class KafkaServer:
         if self._process:
             self._process.send_signal(number)
 
+    def set_quota(self, client: str, bytes_a_second: int | None) -> None:
+        """Let a client write only so much, or as much as it can."""
+        change = (
+            ("--delete-config", "producer_byte_rate")
+            if bytes_a_second is None
+            else ("--add-config", f"producer_byte_rate={bytes_a_second}")
+        )
+        broker = ("--bootstrap-server", self.bootstrap_servers)
+        entity = ("--entity-type", "clients", "--entity-name", client)
+        tool = self._java("kafka.admin.ConfigCommand", *broker, "--alter", *entity, *change)
+        assert tool.wait(START_SECONDS) == 0, self._output.read_text()[-2000:]
+
     def fill_disk(self, seconds: float = 60) -> None:
         """Leave it no room to write, and wait for its end; then there is room again."""
         assert self._process

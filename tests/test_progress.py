@@ -46,6 +46,22 @@ def test_an_uplink_that_is_too_slow_for_a_backlog_makes_progress(pipeline: Pipel
     pipeline.exactly_once()
 
 
+def test_a_quota_that_holds_a_backlog_back_lets_some_through_and_all_once_it_is_lifted(
+    own_kafka: KafkaServer, own_pipeline: Pipeline
+) -> None:
+    # Kafka takes one large request whole, and then reads nothing for minutes: nothing is unsent.
+    own_pipeline.create(partitions=12, outputs=1)
+    own_pipeline.send(humans(150_000))
+    own_kafka.set_quota("quota", 1_000)
+    worker = own_pipeline.worker(KAFKA_CLIENT_ID="quota")
+    eventually(lambda: bool(own_pipeline.read(own_pipeline.output).records), 90)
+    assert len(own_pipeline.read(own_pipeline.output).records) < 150_000
+    own_kafka.set_quota("quota", None)
+    own_pipeline.drained()
+    assert worker.stop() == 0
+    own_pipeline.exactly_once()
+
+
 def test_a_limit_that_is_told_slowly_is_still_the_topics_own(pipeline: Pipeline) -> None:
     large = {"max.message.bytes": "5000000"}
     pipeline.create(source=large, output=large)
