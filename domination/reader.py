@@ -37,6 +37,8 @@ _COMMIT: Final = True
 _ABORT: Final = False
 _FIRST_SECONDS: Final = 5.0
 _SEEK_SECONDS: Final = 0.001
+_NO_PARTITION: Final = 2**31 - 1
+"""Nobody has it: no transaction holds its offset back."""
 CONFIG: Final = {
     "auto.offset.reset": "error",
     "enable.auto.commit": False,
@@ -66,6 +68,11 @@ _CLASSIC: Final = {
 def _behind(message: Any) -> Position:
     epoch = message.leader_epoch()
     return Position(message.offset() + 1, -1 if epoch is None else epoch)
+
+
+def _place(place: TopicPartition) -> Position:
+    epoch: int | None = place.leader_epoch
+    return Position(place.offset, -1 if epoch is None else epoch)
 
 
 def _nothing(_commit: bool) -> None:  # noqa: FBT001 - in place of `changes`
@@ -196,10 +203,11 @@ class Reader:
             if position.offset == self._places[partition]
         }
 
-    def rewind(self, timeout: float) -> Hashable:
+    def rewind(self, timeout: float, *, again: bool = False) -> Hashable:
         """Read on from the committed offsets; from the first where there is none.
 
-        Gives the membership under which they were asked for; raises `NotYetToldError`.
+        With `again` `take_unled` gives all of them, to be committed once more. Gives the membership
+        under which they were asked for; raises `NotYetToldError`.
         """
         # Before they are asked for: what is committed later may be another member's work.
         _, membership = self.membership()
@@ -209,6 +217,8 @@ class Reader:
             raise NotYetToldError
         places = self._find_places(timeout)
         self._places = {place.partition: place.offset for place in places}
+        if again:
+            self._unled = {place.partition: _place(place) for place in places}
         if self._cooperative:
             assigned = self._assignment()
             self._consumer.incremental_assign([p for p in places if p.partition not in assigned])
@@ -267,6 +277,19 @@ class Reader:
         """Ask the broker for a sign of life."""
         try:
             self._consumer.list_topics(self._topic, timeout=timeout)
+        except KafkaException:
+            return False
+        return True
+
+    @property
+    def has_partitions(self) -> bool:
+        """Whether others would get any if this member left."""
+        return bool(self._granted)
+
+    def is_heard(self, timeout: float) -> bool:
+        """Ask the group's coordinator for a sign of life."""
+        try:
+            self._consumer.committed([TopicPartition(self._topic, _NO_PARTITION)], timeout=timeout)
         except KafkaException:
             return False
         return True

@@ -17,7 +17,7 @@ from domination.identity import Identity
 from domination.log import worker_logger
 from domination.meter import Meter
 from domination.metrics import SAMPLED
-from domination.patience import Patience
+from domination.patience import Absence, Patience
 from domination.portion import Portion
 from domination.reader import EvictedError, NotYetToldError, Reader
 from domination.transaction import Failure, Position, Step, Transaction
@@ -48,14 +48,16 @@ _LEAVE_SECONDS: Final = 2.0
 """A heartbeat's interval and some: a member that is still joining has to wait for the others."""
 _STUCK_SECONDS: Final = 30.0
 _LAG_SECONDS: Final = 1.0
+_CALM_SECONDS: Final = 1.0
+"""Without a record for so long there is no work: after a rewind the first takes a moment."""
 _GAP_SECONDS: Final = 0.004
 """Between two transactions, while Kafka writes the marks of the first.
 
 A partition that is added sooner is put off, for 20 ms that librdkafka has no setting for; so the
 gap makes the slowest hundredth of records faster.
 """
-_EVICTIONS: Final = 2
-_EVICTIONS_SECONDS: Final = 60.0
+_AWAY_CALL_SECONDS: Final = 2.0
+"""Of a worker that has left the group: it is to end soon when it is asked to."""
 
 
 class Origin(NamedTuple):
@@ -89,7 +91,9 @@ class Session:
         self._patience = Patience(settings, lifecycle, self._log)
         self._admin: broker.Admin | None = None
         self._reader = self._make_reader()
-        self._evicted: list[float] = []
+        self._absence = Absence()
+        self._evicted = False
+        """Whether the group took this member for another, and nothing has been committed since."""
         self._meter = Meter(self._log)
         self._metrics = metrics
         self._lag_due = 0.0
@@ -125,6 +129,8 @@ class Session:
         """Say why it does no work yet, or none at the moment; asked from another thread."""
         if not self._joined:
             return "has not heard from the broker"
+        if self._absence.away:
+            return f"has left the group: {self._absence.why}"
         if not self._reader.member:
             return "is no member of the group yet"
         return "is repairing its transaction" if self._rule.repairing else None
@@ -158,7 +164,7 @@ class Session:
         self._rule.changed()
         try:
             self._writer.close(_ABORT_SECONDS)
-            if self._joined:
+            if self._joined and not self._absence.away:
                 self._reader.leave(_LEAVE_SECONDS)
             else:
                 self._reader.close(_LAST_CALL_SECONDS)
@@ -180,6 +186,7 @@ class Session:
         broker.require_topics(found)
         self._admin = None
         self._patience.calm()
+        self._absence.progressed()
         self._joined = True
         self._reader.subscribe()
         self._log.info(
@@ -194,18 +201,16 @@ class Session:
         """Join the group again under the same name.
 
         When an answer of the group is lost, as with its broker, Kafka itself takes this member for
-        another of the same name. Oftener than twice within a minute there is another.
+        another of the same name. Another one has the transactional id too, and the id decides who
+        goes on: whoever was evicted commits again where it begins, and ends if it is fenced.
         """
-        now = time.monotonic()
-        self._evicted = [each for each in self._evicted if now - each < _EVICTIONS_SECONDS]
-        if len(self._evicted) >= _EVICTIONS:
-            raise DominationError(
-                Exit.TEMPORARY,
-                f"evicted from the group ({error}): another worker has this instance's name; "
-                "start it again",
-            )
-        self._evicted.append(now)
-        self._log.warning("evicted from the group (%s): joining again", error)
+        self._log.warning(
+            "evicted from the group (%s): joining again; if it happens again and again, another "
+            "worker has this instance's name %s",
+            error,
+            self._identity.instance,
+        )
+        self._evicted = True
         self._rule.changed()
         self._reader.close(_LAST_CALL_SECONDS)
         self._reader = self._make_reader()
@@ -238,8 +243,33 @@ class Session:
             self._wait()
         elif step is not Step.COMMIT:
             self._reader.poll(0)  # Serves the group; what it brings is read again.
+            if step is Step.RENEW:
+                self._leave_if_stalled()
             self._take(step)
         return []
+
+    def _leave_if_stalled(self) -> None:
+        """Leave the group to others, unless its own coordinator is what does not answer."""
+        if not self._reader.has_partitions:
+            self._absence.put_off()
+        if not self._absence.due:
+            return
+        if not self._reader.is_heard(_PROBE_SECONDS):
+            self._absence.put_off()
+            return
+        self._log.warning("leaving the group to others: %s", self._absence.why)
+        self._absence.begin()
+        self._reader.leave(_LEAVE_SECONDS)
+        self._reader = self._make_reader()
+        self._metrics.behind(self._reader.behind())
+
+    def _come_back(self) -> None:
+        """Join the group again, once transactions work."""
+        if not self._absence.over:
+            self._lifecycle.pause(_IDLE_SECONDS)
+            return
+        self._log.info("joining the group again after %.1f s", self._absence.end())
+        self._reader.subscribe()
 
     def _next_step(self) -> Step:
         if self._writer.in_doubt():
@@ -255,13 +285,14 @@ class Session:
                 self._metrics.ended("aborted")
         elif step is Step.RENEW:
             doubt = self._writer.in_doubt()
-            if self._attempt("starting transactions", self._writer.renew):
+            most = self._absence.call_seconds
+            if self._attempt("starting transactions", self._writer.renew, most):
                 self._rule.renewed()
                 self._metrics.ended("unknown")
                 if doubt:
                     self._log.info("a connection broke on a request: renewed the producer's epoch")
         elif step is Step.REWIND:
-            self._rewind()
+            self._come_back() if self._absence.away else self._rewind()
 
     def _poll(self) -> list[Records]:
         if not self._rule.open and (gap := self._begin_due - time.monotonic()) > 0:
@@ -283,6 +314,8 @@ class Session:
         # What comes soon takes these positions along.
         if self._rule.open or now - self._idle_since >= self._settings.commit_interval_seconds:
             self._advance_unled()
+        if not self._rule.open and now - self._idle_since >= _CALM_SECONDS:
+            self._absence.progressed()
         self._listen()
         return []
 
@@ -356,6 +389,8 @@ class Session:
             self._begin_due = time.monotonic() + _GAP_SECONDS
             self._metrics.committed()
             self._patience.calm()
+            self._absence.committed()
+            self._evicted = False
 
     def _send_offsets(self, offsets: list[TopicPartition], metadata: bytes) -> bool:
         seconds = _OFFSETS_SECONDS[self._patience.tried]
@@ -368,7 +403,7 @@ class Session:
 
     def _rewind(self) -> None:
         try:
-            membership = self._reader.rewind(self._patience.call_seconds)
+            membership = self._reader.rewind(self._patience.call_seconds, again=self._evicted)
         except NotYetToldError:
             self._reader.poll(_IDLE_SECONDS)
             self._listen()
@@ -392,16 +427,19 @@ class Session:
         finally:
             self._rule.changed()
 
-    def _attempt(self, doing: str, call: Callable[[float], None]) -> bool:
+    def _attempt(
+        self, doing: str, call: Callable[[float], None], most: float = _CALL_SECONDS
+    ) -> bool:
         """Make a transactional call until it has an outcome, for a finite time (rules 6, 7)."""
         started = time.monotonic()
-        left = _CALL_SECONDS
+        left = most = min(most, _CALL_SECONDS)
+        longest = _AWAY_CALL_SECONDS if self._absence.away else most
         while True:
             try:
-                call(min(self._patience.call_seconds, left))
+                call(min(self._patience.call_seconds, left, longest))
             except KafkaException as exception:
                 error: KafkaError = exception.args[0]
-                limit = _LAST_CALL_SECONDS if self._lifecycle.stopping else _CALL_SECONDS
+                limit = _LAST_CALL_SECONDS if self._lifecycle.stopping else most
                 left = limit - (time.monotonic() - started)
                 if error.retriable() and left > 0:
                     continue
@@ -427,6 +465,7 @@ class Session:
         if failure is not Failure.ABORTABLE:
             self._portion.failed(self._writer.unsent)
             self._writer.discard()
+        self._absence.failed(f"{doing}: {error.str()}", answered=error.code() > 0)
         self._patience.troubled(f"{doing}: {error.str()}")
 
     def _wait(self) -> None:

@@ -5,7 +5,8 @@ it, and reports what came of it. The numbers below name the same steps in the co
 
 1. A transaction opens with the first records of a poll. It also opens when an offset has to be
    committed although no record was read: the first offset of a partition that has none committed,
-   or the offset behind transaction markers.
+   the offset behind transaction markers, or, after an eviction from the group, the committed
+   offset once more.
 2. `emitted` counts batches handed to the dataflow, `written` batches that reached the sink. Each
    batch arrives once, whole, so when they are equal nothing is in flight.
 3. A commit is due when the input is drained or the commit interval has passed. While one is due and
