@@ -4,7 +4,7 @@ PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.10; do \
     $$python -c '$(FITS)' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help install run test chaos soak rivals bench bench-latency bench-scale bench-clickhouse bench-stages fuzz docs linter audit build lock clean
+.PHONY: help install run test chaos chaos-cluster soak rivals bench bench-latency bench-scale bench-clickhouse bench-stages fuzz docs linter audit build lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -31,6 +31,10 @@ chaos: SECONDS ?= 600
 chaos: LATE ?= 0
 chaos: install ## Run faults of a schedule against workers and broker: make chaos SECONDS=600 SEED=1
 	$(BIN)/python tests/chaos.py --seconds $(SECONDS) --seed $(SEED) --late $(LATE)
+
+chaos-cluster: SECONDS ?= 600
+chaos-cluster: install ## Kill the coordinators of three brokers in turn: make chaos-cluster SECONDS=600 SEED=1
+	$(BIN)/python tests/chaos_cluster.py --seconds $(SECONDS) --seed $(SEED)
 
 soak: install ## Run an hour with a fault a minute, and see that a worker does not grow
 	$(BIN)/python tests/chaos.py --soak --seconds 3600 --seed $(SEED)

@@ -130,6 +130,30 @@ def late_request(world: World) -> None:
     world.note("late", request=name, how=how, error=held.error)
 
 
+def kill_group_coordinator(world: World) -> None:
+    """Kill -9 the broker that coordinates the group, and start it again later."""
+    _kill_for_a_while(world, world.cluster.group_coordinator(world.pipeline.group))
+
+
+def kill_transaction_coordinator(world: World) -> None:
+    """Kill -9 the broker that coordinates a worker's transactions, and start it again later."""
+    transactional_id = world.transactional_id(world.some())
+    _kill_for_a_while(world, world.cluster.transaction_coordinator(transactional_id))
+
+
+def _kill_for_a_while(world: World, broker: int) -> None:
+    killed = time.monotonic()
+    world.note("killed", broker=broker)
+    world.cluster.brokers[broker].kill()
+    time.sleep(DEAD_SECONDS)
+    world.cluster.brokers[broker].start()
+    world.note("started", broker=broker)
+    time.sleep(max(0.0, killed + DEAD_SECONDS + ALIVE_SECONDS - time.monotonic()))
+
+
+DEAD_SECONDS: Final = 12.0
+ALIVE_SECONDS: Final = 13.0
+COORDINATORS: Final = (kill_group_coordinator, kill_transaction_coordinator)
 FAULTS: Final[tuple[Callable[[World], None], ...]] = (
     *(kill, stop, stop_at_a_point, freeze, freeze_at_a_point, stick, intrude, storm, widen),
     *(kill_broker, freeze_broker),
@@ -145,6 +169,13 @@ def late_schedule(seed: int, count: int) -> Iterator[Callable[[World], None]]:
         if number % _BESIDE_EACH == _BESIDE_EACH - 1:
             yield chance.choice(_BESIDE)
         yield late_request
+
+
+def coordinators_schedule(seed: int) -> Iterator[Callable[[World], None]]:
+    """Kill one coordinator after the other, in an order of the seed."""
+    chance = random.Random(seed)
+    while True:
+        yield chance.choice(COORDINATORS)
 
 
 def schedule(seed: int, *, small_disk: bool) -> Iterator[Callable[[World], None]]:

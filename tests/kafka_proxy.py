@@ -95,6 +95,9 @@ class KafkaProxy:
         self.requests: list[Request] = []
         self._helds: list[Held] = []
         self._connections: list[_Connection] = []
+        self.passing = threading.Event()
+        """Cleared, nothing passes in either direction, as when packets are lost; set, it does."""
+        self.passing.set()
         self._news = threading.Condition()
         threading.Thread(target=self._serve, daemon=True).start()
 
@@ -175,6 +178,7 @@ class KafkaProxy:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self.passing.set()
         for held in self._helds:
             held.release()
         for connection in self._connections:
@@ -271,11 +275,13 @@ class _Connection:
                     self.cut(held.how)
                 return
             self._asked[request.correlation] = request
+            self._proxy.passing.wait()
             self._to_broker.send(frame)
 
     def _down(self) -> None:
         for frame in frames(self._broker):
             request = self._asked.pop(int.from_bytes(frame[4:8], "big"))
+            self._proxy.passing.wait()
             if not self._cut:
                 self._to_client.send(self._proxy.hear(request, frame))
 

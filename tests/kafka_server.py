@@ -97,12 +97,19 @@ def small_disk(directory: Path, megabytes: int = 2048) -> Iterator[bool]:
 class KafkaServer:
     """One broker on 127.0.0.1 with its data in a directory; it may be killed and started again.
 
-    `properties` win over those of here; `options` are for the tool that formats the directory.
+    `properties` win over those of here; `options` are for the tool that formats the directory. One
+    of several has its `ports`, of its clients and of its controller, from who knows them all.
     """
 
-    def __init__(self, directory: Path, properties: str = "", *options: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        properties: str = "",
+        *options: str,
+        ports: tuple[int, int] | None = None,
+    ) -> None:
         download()
-        port, controller = free_ports(2)
+        port, controller = ports or free_ports(2)
         self.bootstrap_servers = f"127.0.0.1:{port}"
         self._output = directory / "kafka.log"
         self._disk = directory / "disk"

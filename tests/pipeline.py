@@ -151,9 +151,9 @@ class Pipeline:
         source: dict[str, str] | None = None,
     ) -> Pipeline:
         topics = [
-            NewTopic(self.input, partitions, 1, config=source or {}),
-            NewTopic(self.output, outputs, 1, config=output or {}),
-            NewTopic(self.dead, 2, 1),
+            NewTopic(self.input, partitions, config=source or {}),
+            NewTopic(self.output, outputs, config=output or {}),
+            NewTopic(self.dead, 2),
         ]
         for made in self.admin.create_topics(topics).values():
             made.result(30)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import orjson
@@ -213,11 +214,39 @@ def test_a_worker_evicted_from_the_group_joins_again(pipeline: Pipeline) -> None
         }
     )
     twin.subscribe([pipeline.input])
-    eventually(lambda: twin.poll(0.1) is not None or "evicted" in worker.output)
+
+    def evicted() -> bool:
+        twin.poll(0.1)
+        return "evicted" in worker.output
+
+    eventually(evicted)
+    assert "this instance's name mine-0" in worker.output
     twin.close()
     pipeline.send(humans(500))
     pipeline.drained()
     assert worker.stop() == 0
+    pipeline.exactly_once()
+
+
+@pytest.mark.parametrize("rate", [None, 400], ids=["idle", "under load"])
+def test_of_two_workers_with_one_name_one_goes_on_and_the_other_ends_with_75(
+    pipeline: Pipeline, rate: int | None
+) -> None:
+    pipeline.create()
+    workers = [pipeline.worker(INSTANCE="mine")]
+    pipeline.started()
+    with ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(pipeline.send, humans(8_000 if rate else 0), rate)
+        workers.append(pipeline.worker(INSTANCE="mine"))
+        eventually(lambda: any(each.process.poll() is not None for each in workers), 20)
+        sending.result()
+    (ended,) = (each for each in workers if each.process.poll() is not None)
+    (alive,) = (each for each in workers if each is not ended)
+    assert ended.wait() == 75
+    assert "another worker has this instance's transactional id" in ended.output
+    pipeline.send(humans(500, seed=2))
+    pipeline.drained()
+    assert alive.stop() == 0
     pipeline.exactly_once()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 import time
@@ -24,13 +25,18 @@ PARTITIONS: Final = 4
 SHORT: Final = {value: why for value, why in BAD.items() if value is None or len(value) < 10_000}
 
 
+def place(key: bytes, partitions: int) -> int:
+    """Give the input partition of a key."""
+    return sum(key) % partitions
+
+
 class Traffic:
     """Sends humans at a steady rate, on its own thread.
 
     `bad` are for one in 200 to be; with `aborting` an `Aborter` sends beside it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it sends
         self,
         pipeline: Pipeline,
         seed: int,
@@ -38,8 +44,10 @@ class Traffic:
         bad: Sequence[bytes | None] = (),
         *,
         aborting: bool = False,
+        partitions: int = PARTITIONS,
     ) -> None:
         self._pipeline = pipeline
+        self._partitions = partitions
         self._rate = rate
         self._bad = bad
         self._going = threading.Event()
@@ -48,10 +56,10 @@ class Traffic:
         self._producer = Producer(own | {"enable.idempotence": True, "message.timeout.ms": 0})
         self._chance = random.Random(seed)
         self._humans = humans(10**9, seed)
-        self._thread = threading.Thread(target=self._run)
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._aborter = Aborter(pipeline, self._going) if aborting else None
         self.sent: list[oracle.Sent] = []
-        self.partitions = PARTITIONS
+        self.partitions = partitions
         self._thread.start()
 
     def finish(self) -> None:
@@ -83,9 +91,10 @@ class Traffic:
                 break
             # A key keeps its partition when partitions are added: Kafka itself would move it.
             keyless = self._chance.randrange(self.partitions)
-            self._send(value, key, keyless if key is None else sum(key) % PARTITIONS)
+            self._send(value, key, keyless if key is None else place(key, self._partitions))
             if self._bad and number % 200 == 0:
-                self._send(self._chance.choice(self._bad), b"bad", sum(b"bad") % PARTITIONS)
+                bad = place(b"bad", self._partitions)
+                self._send(self._chance.choice(self._bad), b"bad", bad)
             time.sleep(max(0.0, started + number / self._rate - time.monotonic()))
 
     def _send(self, value: bytes | None, key: bytes | None, partition: int) -> None:
@@ -109,7 +118,7 @@ class Aborter:
     def __init__(self, pipeline: Pipeline, going: threading.Event) -> None:
         self._pipeline = pipeline
         self._going = going
-        self._thread = threading.Thread(target=self._run)
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def join(self) -> None:
@@ -171,14 +180,15 @@ class Onlooker:
         outputs = pipeline.partitions(pipeline.output)
         self._partitions = len(outputs)
         self._consumer.assign([TopicPartition(each.topic, each.partition, 0) for each in outputs])
-        self._thread = threading.Thread(target=self._run)
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def finish(self) -> None:
-        """Stop."""
-        self._going.clear()
-        self._thread.join()
-        self._consumer.close()
+        """Stop, unless it has."""
+        if self._going.is_set():
+            self._going.clear()
+            self._thread.join()
+            self._consumer.close()
 
     def gap(self, since: float) -> float | None:
         """Give the seconds from a moment until what was written later was seen everywhere."""
@@ -189,6 +199,32 @@ class Onlooker:
             if written > since:
                 first[partition] = seen
         return max(first.values()) - since if len(first) == self._partitions else None
+
+    def moments(self, partitions: int) -> dict[int, list[tuple[float, float]]]:
+        """Give, for each of so many input partitions, when its shadows were written and seen.
+
+        Only those with a key, which tells the partition.
+        """
+        found: dict[int, list[tuple[float, float]]] = {n: [] for n in range(partitions)}
+        for (_, written, seen), record in zip(list(self._times), self.records, strict=False):
+            if record.key is not None:
+                found[place(record.key, partitions)].append((written, seen))
+        return found
+
+    def flows(self, since: float, partitions: int) -> bool:
+        """Tell whether shadows of every input partition were written and seen after a moment."""
+        return all(
+            moments and moments[-1][0] > since for moments in self.moments(partitions).values()
+        )
+
+    def pauses(self, since: float, until: float, partitions: int) -> list[float]:
+        """Give, for each input partition, the longest time without a shadow that began between."""
+        found = []
+        for moments in self.moments(partitions).values():
+            seen = [since, *(at for _, at in moments if at > since), time.time()]
+            pairs = itertools.pairwise(seen)
+            found.append(max(after - before for before, after in pairs if before < until))
+        return found
 
     def first_seen(self) -> dict[str, float]:
         """Give the moment at which each human was seen first, by its identity."""

@@ -19,12 +19,14 @@ from pipeline import HURT, Pipeline, Worker, eventually
 from traffic import PARTITIONS, SHORT, Onlooker, Traffic
 
 if TYPE_CHECKING:
+    from kafka_cluster import KafkaCluster
+
     from kafka_server import KafkaServer
 
 MOST_PARTITIONS: Final = 8
 SESSION_SECONDS: Final = 6
 # Ends that a supervisor answers with a new start. Anything else is a crash.
-EXPECTED: Final = {0, 69, 75, -9}
+EXPECTED: Final = frozenset({0, 69, 75, -9})
 PROTOCOLS: Final[dict[str, dict[str, str]]] = {
     "cooperative": {},
     "range": {"KAFKA_PARTITION_ASSIGNMENT_STRATEGY": "range"},
@@ -48,6 +50,12 @@ class Scene(NamedTuple):
     """Seconds in the median, from a kill until records come again in every partition."""
     late: bool = False
     """Whether requests of the workers come late now and then."""
+    partitions: int = PARTITIONS
+    """Of the input topic, at first."""
+    plain: bool = False
+    """Whether workers have the settings that they have by default, and no transaction aborts."""
+    expected: frozenset[int] = EXPECTED
+    """Exit codes of workers that are no crash."""
 
 
 class World:
@@ -59,10 +67,13 @@ class World:
         directory: Path,
         scene: Scene,
         kafka: KafkaServer | None = None,
+        cluster: KafkaCluster | None = None,
     ) -> None:
         self.chance = random.Random(scene.seed)
-        self.pipeline = Pipeline(bootstrap_servers, directory).create(PARTITIONS)
+        self.pipeline = Pipeline(bootstrap_servers, directory).create(scene.partitions)
         self._kafka = kafka
+        self._cluster = cluster
+        self._expected = scene.expected
         self._spared = scene.spared
         self._patience = scene.patience
         self._settings = PROTOCOLS[scene.protocol] | {
@@ -72,6 +83,8 @@ class World:
         }
         if scene.protocol != "consumer":
             self._settings["KAFKA_SESSION_TIMEOUT_MS"] = str(SESSION_SECONDS * 1000)
+        if scene.plain:
+            self._settings = {}
         self._proxy = KafkaProxy(bootstrap_servers) if scene.late else None
         if self._proxy:
             self._settings["KAFKA_BOOTSTRAP_SERVERS"] = self._proxy.address
@@ -91,7 +104,14 @@ class World:
         for name in ("a", "b"):
             self.start(name)
         self.workers["b"].until("assigned")
-        self.traffic = Traffic(self.pipeline, scene.seed, scene.rate, list(SHORT), aborting=True)
+        self.traffic = Traffic(
+            self.pipeline,
+            scene.seed,
+            scene.rate,
+            list(SHORT),
+            aborting=not scene.plain,
+            partitions=scene.partitions,
+        )
         self.onlooker = Onlooker(self.pipeline)
 
     def note(self, what: str, **more: object) -> None:
@@ -102,7 +122,7 @@ class World:
 
     def start(self, name: str, **environment: str) -> Worker:
         """Start a worker of this name."""
-        settings = self._settings | self._hurt | environment | {"INSTANCE": name}
+        settings = self._settings | self._hurt | {"INSTANCE": name} | environment
         self.workers[name] = self.pipeline.worker(command=HURT, **settings)
         self.note("start", worker=name, **environment)
         return self.workers[name]
@@ -112,6 +132,12 @@ class World:
         """The broker, where it is this world's own."""
         assert self._kafka
         return self._kafka
+
+    @property
+    def cluster(self) -> KafkaCluster:
+        """The three brokers, where they are this world's own."""
+        assert self._cluster
+        return self._cluster
 
     @property
     def proxy(self) -> KafkaProxy:
@@ -179,12 +205,16 @@ class World:
                 self.ended(name)
                 self.start(name)
 
+    def transactional_id(self, name: str) -> str:
+        """Give that of a worker."""
+        return f"domination-{self.pipeline.group}-{name}-0"
+
     def intrude(self, name: str) -> None:
         """Take a worker's transactional id."""
         intruder = Producer(
             {
                 "bootstrap.servers": self.pipeline.bootstrap_servers,
-                "transactional.id": f"domination-{self.pipeline.group}-{name}-0",
+                "transactional.id": self.transactional_id(name),
                 "log_level": 0,
             }
         )
@@ -207,7 +237,7 @@ class World:
         self.onlooker.finish()
         slow = statistics.median(self.gaps or [0]) >= self._patience
         return oracle.anomalies(self.pipeline.history(SHORT, self.onlooker.records)) | {
-            "crashed": [code for code in self.ends if code not in EXPECTED],
+            "crashed": [code for code in self.ends if code not in self._expected],
             "stuck": self.stuck,
             "held back": self.gaps if slow else [],
             "grown": self.grown(),
