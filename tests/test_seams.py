@@ -9,7 +9,7 @@ from pathlib import Path
 
 import orjson
 
-from domination.cli.advice import EXIT_CODES
+from domination.cli.exit_codes import EXIT_CODES
 from domination.cli.main import COMMANDS
 from domination.clickhouse import schema
 from domination.errors import Exit

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from domination.cli.advice import EXIT_CODES
+from domination.cli.exit_codes import EXIT_CODES
 from domination.demo.terminal import live
 from domination.settings import Settings, environment_name
 

@@ -13,9 +13,10 @@ EXIT_CODES: Final = {
         Exit.BUG: "a bug: the log has the traceback",
         Exit.USAGE: "wrong usage",
         Exit.UNAVAILABLE: (
-            "no broker for DOMINATION_AVAILABILITY_TIMEOUT_SECONDS, or no ClickHouse"
+            "no broker, or no progress, for DOMINATION_AVAILABILITY_TIMEOUT_SECONDS; or no "
+            "ClickHouse"
         ),
-        Exit.TEMPORARY: "fenced or evicted: another worker has its name; start it again",
+        Exit.TEMPORARY: "fenced: another worker has its name; start it again",
         Exit.REFUSED: "refused: authentication or rights",
         Exit.SETTING: (
             "a wrong setting, a missing topic or table, a ClickHouse too old, "
