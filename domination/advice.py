@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
+from domination.clickhouse.faults import (
+    ClickHouseError,
+    LoginError,
+    NoDatabaseError,
+    NoRightError,
+    NoServerError,
+    NoTablesError,
+    UrlError,
+)
 from domination.errors import DominationError, Exit
 from domination.exactly_once.availability import GaveUpError
 from domination.kafka.faults import (
@@ -24,7 +33,12 @@ _EXITS: Final = {
     FencedError: Exit.TEMPORARY,
     RefusedError: Exit.REFUSED,
     FaultError: Exit.SETTING,
+    NoServerError: Exit.UNAVAILABLE,
+    LoginError: Exit.REFUSED,
+    NoRightError: Exit.REFUSED,
+    ClickHouseError: Exit.SETTING,
 }
+"""The first that fits."""
 _ADVICE: Final = {
     NoBrokerError: (
         "start Kafka or set DOMINATION_KAFKA_BOOTSTRAP_SERVERS and …_SECURITY_PROTOCOL"
@@ -34,6 +48,11 @@ _ADVICE: Final = {
         "start it again, and if it ends so again give each worker its own DOMINATION_INSTANCE"
     ),
     MissingError: "make it with 'domination topics'",
+    NoServerError: "start it or set DOMINATION_CLICKHOUSE_URL",
+    LoginError: "check user and password in DOMINATION_CLICKHOUSE_URL",
+    NoDatabaseError: "create it, or name another one in DOMINATION_CLICKHOUSE_URL",
+    NoTablesError: "make them with 'domination schema apply'",
+    UrlError: "check DOMINATION_CLICKHOUSE_URL",
 }
 _LACKING: Final = {
     Lack.CERTIFICATE: "check DOMINATION_KAFKA_SSL_CA_LOCATION",
@@ -46,14 +65,14 @@ def expected(error: Exception) -> DominationError | None:
     """Give the expected end that an error means; None for a bug."""
     if isinstance(error, DominationError):
         return error
-    if not isinstance(error, FaultError):
+    exit_code = next((code for kind, code in _EXITS.items() if isinstance(error, kind)), None)
+    if exit_code is None:
         return None
-    exit_code = next(code for kind, code in _EXITS.items() if isinstance(error, kind))
     advice = _advice(error)
     return DominationError(exit_code, f"{error}; {advice}" if advice else str(error))
 
 
-def _advice(error: FaultError) -> str | None:
+def _advice(error: Exception) -> str | None:
     if isinstance(error, GaveUpError):
         return _ADVICE[type(error.last or NoBrokerError(""))]
     if isinstance(error, SettingError):

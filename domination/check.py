@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from domination import connection
 from domination.advice import expected
 from domination.clickhouse import queries, schema
+from domination.clickhouse.faults import ClickHouseError
 from domination.errors import DominationError, Exit
 from domination.exactly_once.starts import LostOffsetsError
 from domination.exactly_once.transactional import TransactionalProducer
@@ -82,8 +83,8 @@ def of_clickhouse(settings: Settings, database: Database, at: str) -> Iterator[F
     try:
         version = queries.version(database)
         schema.require_version(database)
-    except DominationError as error:
-        yield Finding(f"ClickHouse {at}", error)
+    except ClickHouseError as error:
+        yield Finding(f"ClickHouse {at}", expected(error))
         return
     yield Finding(f"ClickHouse {version} at {at}", None)
     yield Finding("async_load_databases", _error(_loading, database))
@@ -157,7 +158,7 @@ def _count_lag(settings: Settings) -> int:
 def _error(look: Callable[..., None], *arguments: Any) -> DominationError | None:
     try:
         look(*arguments)
-    except (DominationError, FaultError) as error:
+    except (DominationError, ClickHouseError, FaultError) as error:
         return expected(error)
     return None
 

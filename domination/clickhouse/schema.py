@@ -7,7 +7,7 @@ from string import Template
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from domination.clickhouse import queries
-from domination.errors import DominationError, Exit
+from domination.clickhouse.faults import TooOldError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -52,7 +52,7 @@ def apply(database: Database, settings: Settings) -> Iterator[tuple[str, str]]:
 
     A stream with other settings is dropped and made again; Kafka keeps its offsets. ClickHouse
     reads nothing before all tables are there, since the consumer is the last one. Raises
-    `DominationError` (78) where ClickHouse is too old.
+    `TooOldError` where ClickHouse is too old.
     """
     require_version(database)
     found = queries.tables(database)
@@ -87,9 +87,8 @@ def require_version(database: Database) -> None:
     found = queries.version(database)
     if tuple(map(int, found.split(".")[:2])) < OLDEST:
         oldest = ".".join(map(str, OLDEST))
-        raise DominationError(
-            Exit.SETTING,
-            f"ClickHouse {found} is too old to read from Kafka 4: install {oldest} or later",
+        raise TooOldError(
+            f"ClickHouse {found} is too old to read from Kafka 4: install {oldest} or later"
         )
 
 

@@ -1,4 +1,4 @@
-"""A ClickHouse server, asked over its native protocol; its refusals become expected ends."""
+"""A ClickHouse server, asked over its native protocol; its refusals become typed errors."""
 
 from __future__ import annotations
 
@@ -18,8 +18,15 @@ from clickhouse_driver.errors import (
     UnknownPacketFromServerError,
 )
 
-from domination.errors import DominationError, Exit
-from domination.settings import environment_name
+from domination.clickhouse.faults import (
+    ClickHouseError,
+    LoginError,
+    NoDatabaseError,
+    NoRightError,
+    NoServerError,
+    NoTablesError,
+    UrlError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +34,6 @@ if TYPE_CHECKING:
 
     from domination.settings import Settings
 
-_URL: Final = environment_name("clickhouse_url")
 _DEFAULT_PORTS: Final = {"clickhouse": 9000, "clickhouses": 9440}
 _CONNECT_SECONDS: Final = 5
 _ANSWER_SECONDS: Final = 60
@@ -52,9 +58,8 @@ _UNAVAILABLE: Final = (
 class Server:
     """The server and the database of `DOMINATION_CLICKHOUSE_URL`; it connects on the first query.
 
-    It waits `seconds` for an answer, unless the URL says otherwise. Raises `DominationError`: 69
-    where the server does not answer, 77 where it refuses the user or a right, 78 where the URL does
-    not fit, or the database or a table is missing.
+    It waits `seconds` for an answer, unless the URL says otherwise. Raises a `ClickHouseError`
+    where the server does not answer or refuses, or the URL, the database or a table does not fit.
     """
 
     def __init__(self, settings: Settings, seconds: int = _ANSWER_SECONDS) -> None:
@@ -79,7 +84,7 @@ class Server:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """Turn the driver's errors within into expected ends; a bug stays what it is."""
+        """Turn the driver's errors within into typed ones; a bug stays what it is."""
         try:
             yield
         except ServerException as error:
@@ -89,31 +94,21 @@ class Server:
         except _UNAVAILABLE as error:
             raise self._unavailable(error) from error
 
-    def _unavailable(self, error: Exception) -> DominationError:
+    def _unavailable(self, error: Exception) -> NoServerError:
         # The driver ends its text with the address; after a silence the text is nothing else.
         why = _text(error).removesuffix(f"({self.address})").strip() or "no answer in time"
-        return DominationError(
-            Exit.UNAVAILABLE,
-            f"no ClickHouse at {self.address} ({why}); start it or set {_URL}",
-        )
+        return NoServerError(f"no ClickHouse at {self.address} ({why})")
 
-    def _refusal(self, error: ServerException) -> DominationError | None:
-        at, user, database = f"ClickHouse at {self.address}", self._user, self._database
+    def _refusal(self, error: ServerException) -> ClickHouseError | None:
+        at = f"ClickHouse at {self.address}"
         if error.code in _LOGIN:
-            advice = f"check user and password in {_URL}"
-            return DominationError(Exit.REFUSED, f"{at} refuses user {user}: {advice}")
+            return LoginError(f"{at} refuses user {self._user}")
         if error.code in _RIGHTS:
-            return DominationError(
-                Exit.REFUSED, f"{at} refuses user {user} a right: {_first_line(error)}"
-            )
+            return NoRightError(f"{at} refuses user {self._user} a right: {_first_line(error)}")
         if error.code == ErrorCodes.UNKNOWN_DATABASE:
-            advice = f"create it, or name another one in {_URL}"
-            return DominationError(Exit.SETTING, f"{at} has no database {database}: {advice}")
+            return NoDatabaseError(f"{at} has no database {self._database}")
         if error.code == ErrorCodes.UNKNOWN_TABLE:
-            advice = "make them with 'domination schema apply'"
-            return DominationError(
-                Exit.SETTING, f"{at} lacks tables in database {database}: {advice}"
-            )
+            return NoTablesError(f"{at} lacks tables in database {self._database}")
         return None
 
 
@@ -123,7 +118,7 @@ def _client(url: SplitResult, seconds: int) -> Client:
     try:
         return Client.from_url(url._replace(query=query).geturl())
     except (ValueError, Error) as error:
-        raise DominationError(Exit.SETTING, f"{_URL} does not fit: {_text(error)}") from error
+        raise UrlError(f"the URL of ClickHouse does not fit: {_text(error)}") from error
 
 
 def _first_line(error: ServerException) -> str:
