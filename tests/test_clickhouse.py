@@ -84,7 +84,7 @@ def test_a_login_that_is_refused_is_one_line_without_the_password_and_77(
     ended = ask(f"clickhouse://{login}127.0.0.1:{clickhouse_server.port}", *command)
     assert ended.returncode == 77
     line = the_line(ended)
-    assert f"refuses user {user}: " in line
+    assert f"refuses user {user}; " in line
     assert "DOMINATION_CLICKHOUSE_URL" in line
     assert "s3cret" not in line
 
@@ -164,7 +164,7 @@ def test_an_unknown_database_is_told_by_name_with_78(
 ) -> None:
     ended = ask(f"{clickhouse_server.url()}/nowhere", *command)
     assert ended.returncode == 78
-    assert "has no database nowhere: create it" in the_line(ended)
+    assert "has no database nowhere; create it" in the_line(ended)
 
 
 def test_a_report_without_the_tables_says_how_to_make_them_and_ends_with_78(
