@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from datetime import datetime, timezone
+from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -21,9 +22,8 @@ from bench import save
 from clickhouse_core import ClickHouseCore
 from domination.clickhouse import schema
 from domination.humans import human_ratings
-from domination.ratings import Ratings
 from domination.settings import from_environment
-from domination.shadows import judge, write
+from domination.shadows import encode, judge
 from pipeline import eventually
 
 WORKER: Final = [sys.executable, "-m", "domination", "worker"]
@@ -64,11 +64,8 @@ def fill(place: Arena, count: int) -> str:
     producer = Producer({"bootstrap.servers": place.bootstrap_servers} | own)
     humans = human_ratings(1)
     for _ in range(count // _BATCH):
-        batch = [next(humans) for _ in range(_BATCH)]
-        columns = list(zip(*batch, strict=True))
-        ratings = Ratings(columns[0], columns[1], [None] * _BATCH)
-        written = write(judge(ratings), datetime.now(timezone.utc))
-        left = [{"value": value} for value in written.values]
+        shadows = judge(list(islice(humans, _BATCH)))
+        left = [{"value": value} for value in encode(shadows, datetime.now(timezone.utc))]
         while left:
             producer.produce_batch(topic, left)
             left = [each for each in left if each.pop("_error", None)]

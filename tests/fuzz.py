@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 import ratings_oracle
 import strategies
 from domination import ratings, shadows
-from domination.exactly_once.batch import Records
+from domination.exactly_once.batch import Fault
 from records import BAD, mixed
 
 if TYPE_CHECKING:
@@ -50,26 +50,22 @@ WORDS: Final = [
 
 def laws(values: Sequence[bytes | None]) -> None:
     """Assert all that holds for a batch, whatever its bytes are."""
-    keys = [b"%d" % place for place in range(len(values))]
     humans = [ratings_oracle.human(value) for value in values]
-    good = [(*human, key) for human, key in zip(humans, keys, strict=True) if human]
-    read = ratings.read(Records(values, keys, "origin"))
+    read = ratings.read(values)
+    assert read == [ratings.parse(value) for value in values]
+    for each, human in zip(read, humans, strict=True):
+        if isinstance(each, Fault):  # Too short to quote a record, and fit for one line.
+            assert human is None
+            assert len(each.message) < 120
+            assert each.message.isprintable()
+        else:
+            assert human == (each.rating, each.unique_id)
 
-    assert list(zip(read.ratings, read.unique_ids, read.keys, strict=True)) == good
-    bad = [place for place, human in enumerate(humans) if human is None]
-    assert [reject.place for reject in read.rejects] == bad
-    faults = {reject.place: reject.fault for reject in read.rejects}
-    for place, (value, human) in enumerate(zip(values, humans, strict=True)):
-        assert ratings.parse(value) == (ratings.Rating(*human) if human else faults[place])
-    for fault in faults.values():  # Too short to quote a record, and fit for one line.
-        assert len(fault.message) < 120
-        assert fault.message.isprintable()
-
-    written = shadows.write(shadows.judge(read), NOW)
-    assert (written.keys, written.rejects) == (read.keys, read.rejects)
-    assert written.origin == "origin"
+    judged = shadows.judge([each for each in read if not isinstance(each, Fault)])
+    written = shadows.encode(judged, NOW)
+    assert written == [shadows.encode_one(shadow, NOW) for shadow in judged]
     expected = [human.shadow._asdict() for human in humans if human]
-    for value, shadow in zip(written.values, expected, strict=True):
+    for value, shadow in zip(written, expected, strict=True):
         assert json.loads(value.decode()) == shadow | {"emit_timestamp": STAMP}
 
 

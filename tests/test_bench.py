@@ -14,7 +14,7 @@ from arena import Arena, Run, usage
 from bench import rounds, row, table
 from contestants import OURS, Contestant
 from domination.shadow import ShadowType
-from domination.shadows import Shadows, write
+from domination.shadows import encode
 from pipeline import WORKER
 
 if TYPE_CHECKING:
@@ -46,10 +46,9 @@ def test_a_wrong_record_is_found(bootstrap_servers: str, tmp_path: Path, wrong: 
         humans[0] = humans[0][0], (humans[0][1] + 1) % 4
     else:
         humans[0] = "nobody", humans[0][1]
-    types = [ShadowType(number) for _, number in humans]
-    shadows = Shadows(types, [human for human, _ in humans], [None] * len(humans))
+    shadows = [(ShadowType(number), human) for human, number in humans]
     producer = Producer({"bootstrap.servers": bootstrap_servers})
-    for value in write(shadows, datetime.now(timezone.utc)).values:
+    for value in encode(shadows, datetime.now(timezone.utc)):
         producer.produce(environment["DOMINATION_OUTPUT_TOPIC"], value)
     assert producer.flush(30) == 0
     with pytest.raises(AssertionError, match="twice or misjudged"):

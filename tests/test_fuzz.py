@@ -27,6 +27,8 @@ PARTITIONS: Final = 3
 OWN: Final = "domination.error."
 LIMIT: Final = 1_048_588
 """Kafka's default for the size of a batch, as it is compressed."""
+LATEST: Final = 1_700_000_000_000
+"""The latest timestamp that a record is given: in milliseconds since 1970, before now."""
 NEARLY: Final = LIMIT - 600
 """A record from this size on may be too large with what is added to it."""
 
@@ -83,7 +85,7 @@ inputs = st.builds(
     few(strategies.values, large),
     few(strategies.keys, sizes.map(bytes)),
     few(st.just([]), headers),
-    st.just(0) | st.integers(1, 1_700_000_000_000),
+    st.just(0) | st.integers(1, LATEST),
     st.integers(0, PARTITIONS - 1),
 )
 
@@ -185,7 +187,8 @@ def hold(sent: dict[Place, Input], shadows: list[Message], dead: list[Message]) 
     """Assert that each record has one outcome, the one that the oracle says.
 
     A dead letter says which record it is; what has none has to be there as a shadow, and as many
-    times as it was sent, since many records may have one key and one unique id.
+    times as it was sent, since many records may have one key and one unique id. It has its record's
+    key, headers and timestamp.
     """
     letters = Counter(map(origin, dead))
     assert letters == Counter(letters.keys() & sent.keys())
@@ -196,10 +199,19 @@ def hold(sent: dict[Place, Input], shadows: list[Message], dead: list[Message]) 
     assert None not in humans
     rows = [orjson.loads(each.value() or b"") for each in shadows]
     assert Counter(
-        (each.key(), row["type"], row["unique_id"]) for each, row in zip(shadows, rows, strict=True)
+        (each.key(), tuple(each.headers() or ()), stamp(each), row["type"], row["unique_id"])
+        for each, row in zip(shadows, rows, strict=True)
     ) == Counter(
-        (record.key, *human.shadow) for record, human in zip(good, humans, strict=True) if human
+        (record.key, tuple(record.headers), record.timestamp, *human.shadow)
+        for record, human in zip(good, humans, strict=True)
+        if human
     )
+
+
+def stamp(message: Message) -> int:
+    """Give the timestamp that a record was sent with; 0 if it has the time of then."""
+    _, timestamp = message.timestamp()
+    return timestamp if timestamp <= LATEST else 0
 
 
 @pytest.mark.timeout(3600)  # The profile soak takes its time.

@@ -17,12 +17,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from conftest import need
 from domination.errors import DominationError, Exit
-from domination.http import Http
-from domination.lifecycle import Lifecycle
-from domination.metrics import Metrics
-from domination.ratings import Reason
+from domination.exactly_once.ports import Committed
 from domination.settings import Settings
 from domination.shadow import LABELS
+from domination.worker.health import Health
+from domination.worker.lifecycle import Lifecycle
+from domination.worker.metrics import Metrics
 from kafka_server import free_ports
 from pipeline import CLEAN, ROOT, WORKER, Worker, eventually, run
 from records import BAD, mixed
@@ -151,22 +151,18 @@ def test_a_taken_port_is_one_line_and_78() -> None:
     assert "Traceback" not in ended.stderr
 
 
-def test_what_does_not_commit_is_not_counted() -> None:
+def test_a_commit_is_counted_with_all_that_it_held_and_any_other_end_alone() -> None:
     made = Metrics(Settings())
-    worker = made.worker()
-    for outcome in ("aborted", "unknown", None):
-        worker.began()
-        worker.read(3, [0])
-        worker.wrote(bytes([3, 3]), {Reason.NOT_JSON: 1})
-        if outcome:
-            worker.ended(outcome)
-            worker.ended(outcome)  # Of none that is open there is nothing to count.
-    worker.committed()
+    worker = made.worker(0)
+    worker.ended("aborted")
+    worker.ended("unknown")
+    worker.committed(Committed(4, [bytes([3]), bytes([3])], {"not_json": 1}, {"old": 1}, [0], 0.5))
     count = made.registry.get_sample_value
-    assert count("domination_records_consumed_total", {"topic": "dominate"}) == 3
+    assert count("domination_records_consumed_total", {"topic": "dominate"}) == 4
     shadows = {"topic": "shadow", "type": "ShaDow"}
     assert count("domination_records_produced_total", shadows) == 2
     assert count("domination_records_dead_lettered_total", {"reason": "not_json"}) == 1
+    assert count("domination_records_dropped_total", {"reason": "old"}) == 1
     assert count("domination_record_age_seconds_count") == 1
     for outcome in ("committed", "aborted", "unknown"):
         assert count("domination_transactions_total", {"outcome": outcome}) == 1
@@ -174,7 +170,7 @@ def test_what_does_not_commit_is_not_counted() -> None:
 
 def test_a_partition_that_is_gone_has_no_lag() -> None:
     made = Metrics(Settings())
-    worker, other = made.worker(), made.worker()
+    worker, other = made.worker(0), made.worker(1)
     worker.behind({0: 5, 1: 7})
     worker.behind({1: 6})
     other.behind({0: 4})
@@ -199,7 +195,7 @@ def test_a_loop_that_does_not_turn_is_not_alive(now: float, code: int) -> None:
     (port,) = free_ports(1)
     settings = Settings(http=str(port))
     sessions: Any = {3: Stuck()}
-    Http(settings, Lifecycle(), Metrics(settings), sessions, clock=lambda: now)
+    Health(settings, Lifecycle(), Metrics(settings), sessions, clock=lambda: now)
     assert told(f"127.0.0.1:{port}", "/healthz")[0] == code
     reasons = told(f"127.0.0.1:{port}", "/readyz")[1]["reasons"]
     assert reasons == ["worker 3 is no member of the group yet"]
@@ -208,7 +204,7 @@ def test_a_loop_that_does_not_turn_is_not_alive(now: float, code: int) -> None:
 def test_a_port_that_cannot_be_had_names_the_setting() -> None:
     settings = Settings(http="192.0.2.1:9100")
     with pytest.raises(DominationError, match="DOMINATION_HTTP") as refused:
-        Http(settings, Lifecycle(), Metrics(settings), {})
+        Health(settings, Lifecycle(), Metrics(settings), {})
     assert refused.value.exit_code is Exit.SETTING
 
 

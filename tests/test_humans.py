@@ -9,8 +9,12 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domination.humans import RATINGS, HumanProducer, encoded, human_ratings
-from domination.ratings import Rating
+from domination.exactly_once.batch import Fault
+from domination.humans import RATINGS, encoded, human_ratings
+from domination.kafka.client import Connection
+from domination.kafka.send import Sender
+from domination.produce import produce
+from domination.ratings import Rating, parse
 from domination.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,14 +34,17 @@ def test_ratings_are_0_to_100_and_ids_are_uuids_of_version_4(seed: int) -> None:
         assert UUID(human.unique_id).version == 4
 
 
+@given(st.integers())
+def test_a_share_of_one_breaks_every_record_and_a_share_of_zero_none(seed: int) -> None:
+    humans = list(islice(human_ratings(seed), 20))
+    assert [parse(value) for _, value in encoded(humans)] == humans
+    assert all(isinstance(parse(value), Fault) for _, value in encoded(humans, 1.0, seed))
+
+
 def test_every_human_arrives_in_order_and_confirmed(pipeline: Pipeline) -> None:
     pipeline.create(partitions=1)
-    producer = HumanProducer(
-        Settings(bootstrap_servers=pipeline.bootstrap_servers, input_topic=pipeline.input)
-    )
-    sent = sum(producer.send(encoded(islice(human_ratings(5), 2500))))
-    producer.finish()
-    assert (sent, producer.confirmed) == (2500, 2500)
+    settings = Settings(bootstrap_servers=pipeline.bootstrap_servers, input_topic=pipeline.input)
+    assert sum(produce(settings, 2500, seed=5)) == 2500
     records = pipeline.read(pipeline.input)
     assert [Rating(**row) for row in records.values()] == list(islice(human_ratings(5), 2500))
     assert [each.key() for each in records.records] == [
@@ -47,11 +54,11 @@ def test_every_human_arrives_in_order_and_confirmed(pipeline: Pipeline) -> None:
 
 def test_the_rate_is_kept_by_the_clock(pipeline: Pipeline) -> None:
     pipeline.create()
-    producer = HumanProducer(
-        Settings(bootstrap_servers=pipeline.bootstrap_servers, input_topic=pipeline.input)
-    )
+    connection = Connection({"bootstrap.servers": pipeline.bootstrap_servers})
+    sender = Sender(connection, pipeline.input, timeout=30)
     ticks = iter(range(1000))
-    sends = producer.send(encoded(human_ratings(1)), rate=30, clock=lambda: next(ticks) / 10)
+    sends = sender.send(encoded(human_ratings(1)), rate=30, clock=lambda: next(ticks) / 10)
     # The clock starts at 0 and says a tenth of a second more at each look: 3 ratings a look.
     assert list(islice(sends, 5)) == [3, 3, 3, 3, 3]
-    producer.finish()
+    sender.finish()
+    assert (sender.confirmed, sender.failed) == (15, 0)

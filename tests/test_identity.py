@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from domination.errors import DominationError, Exit
-from domination.identity import Identity
-from domination.settings import Settings
+from domination.exactly_once.identity import Identity
+from domination.kafka.faults import SettingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,8 +22,7 @@ def take(tmp_path: Path) -> Iterator[Take]:
     taken: list[Identity] = []
 
     def take_one(group: str = "g", worker_index: int = 0, instance: str = "") -> Identity:
-        settings = Settings(group=group, instance=instance)
-        taken.append(Identity(settings, worker_index, tmp_path))
+        taken.append(Identity("billing-", group, instance, worker_index, tmp_path))
         return taken[-1]
 
     yield take_one
@@ -51,7 +49,7 @@ def test_workers_of_one_process_and_groups_of_one_host_have_names_of_their_own(t
 
 
 def test_a_given_instance_is_the_name_and_needs_no_lock(take: Take, tmp_path: Path) -> None:
-    assert take("g", 2, "pod-7").transactional_id == "domination-g-pod-7-2"
+    assert take("g", 2, "pod-7").transactional_id == "billing-g-pod-7-2"
     assert not list(tmp_path.iterdir())
 
 
@@ -68,7 +66,6 @@ def test_a_directory_that_another_user_may_have_laid_is_refused(
         directory.chmod(0o777 if laid == "open" else 0o700)
     if laid == "foreign":
         monkeypatch.setattr("os.getuid", lambda: directory.stat().st_uid + 1)
-    with pytest.raises(DominationError, match=str(directory)) as refused:
-        Identity(Settings(), 0, directory)
-    assert refused.value.exit_code is Exit.SETTING
+    with pytest.raises(SettingError, match=str(directory)):
+        Identity("billing-", "g", "", 0, directory)
     assert list(tmp_path.glob("*/*")) == []

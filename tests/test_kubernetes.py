@@ -10,12 +10,12 @@ import pytest
 import yaml
 
 from commands import called
-from domination import session, writer
 from domination.cli.main import cli
-from domination.http import Http
-from domination.lifecycle import Lifecycle
-from domination.metrics import Metrics
+from domination.exactly_once import presence, session, writer
 from domination.settings import Settings, from_environment
+from domination.worker.health import Health
+from domination.worker.lifecycle import Lifecycle
+from domination.worker.metrics import Metrics
 from kafka_server import free_ports
 from pipeline import ROOT
 
@@ -94,7 +94,7 @@ def test_it_mounts_the_secret_where_its_settings_look_and_may_write_where_a_work
 def test_its_probes_ask_what_a_worker_answers_where_it_listens() -> None:
     (port,) = free_ports(1)
     settings = Settings(http=str(port))
-    Http(settings, Lifecycle(), Metrics(settings), {})
+    Health(settings, Lifecycle(), Metrics(settings), {})
     probes = {
         name: WORKER[f"{name}Probe"]["httpGet"] for name in ("liveness", "readiness", "startup")
     }
@@ -126,10 +126,10 @@ def test_it_runs_as_nobody_on_files_that_it_cannot_change(name: str) -> None:
 
 
 def test_it_is_given_longer_to_end_than_a_worker_takes_whose_broker_does_not_answer() -> None:
-    writes = writer._QUEUE_SECONDS
-    offsets = max(session._OFFSETS_SECONDS) + writer._HANG_SECONDS
-    commits = offsets + session._LAST_CALL_SECONDS
-    leaves = session._ABORT_SECONDS + 2 * session._LEAVE_SECONDS
+    writes = writer.QUEUE_SECONDS
+    offsets = max(session.OFFSETS_SECONDS) + writer.HANG_SECONDS
+    commits = offsets + presence.LAST_CALL_SECONDS
+    leaves = session.ABORT_SECONDS + 2 * presence.LEAVE_SECONDS
     assert POD["terminationGracePeriodSeconds"] > writes + commits + leaves
 
 

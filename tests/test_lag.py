@@ -7,17 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from domination.progress import Place, Progress
+from clock import Clock
+from domination.exactly_once.ports import Place
+from domination.exactly_once.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Ends:
@@ -34,18 +29,21 @@ class Ends:
         answer, self.answer = self.answer, {}
         return answer
 
+    def reach(self, timeout: float) -> bool:
+        return timeout > 0
+
 
 class World:
     """A worker whose progress is looked at once a second."""
 
     def __init__(self) -> None:
         self.clock, self.ends = Clock(), Ends()
-        self.progress = Progress("dominate", self.ends, logging.getLogger("test"), self.clock)
+        self.progress = Progress("dominate", self.ends, self.clock, logging.getLogger("test"))
 
     def look(self, *places: Place, seconds: int = 1) -> dict[int, int]:
         lag: dict[int, int] = {}
         for _ in range(seconds):
-            self.clock.now += 1
+            self.clock.sleep(1)
             lag = self.progress.look(dict(enumerate(places)))
         return lag
 

@@ -24,54 +24,57 @@ OURS: Final = "domination"
 # of its own is not in the row of its folder; it names its folder where it imports from there.
 # Imports for types and inside functions count as well: they show who knows whom.
 PLACES: Final = {
-    "__init__": ("", ""),
-    "errors": ("", ""),
-    "settings": ("errors", ""),
-    "log": ("settings", "orjson"),
     "shadow": ("", ""),
-    "wire": ("shadow", "orjson"),
-    "dead_letter": ("wire", ""),
-    "transaction": ("", ""),
-    "portion": ("", ""),
-    "throughput": ("", ""),
-    "lifecycle": ("errors log", ""),
-    "patience": ("errors lifecycle settings", ""),
-    "identity": ("errors settings", ""),
-    "metrics": ("__init__ settings shadow wire", "prometheus_client"),
-    "broker": ("errors log settings", "confluent_kafka"),
-    "group": ("broker errors log settings", "confluent_kafka"),
-    "tail": ("broker log settings", "confluent_kafka"),
-    "humans": ("broker errors log settings wire", "confluent_kafka orjson"),
-    "transactional": ("log", "confluent_kafka"),
-    "reader": ("broker errors log patience settings transaction", "confluent_kafka"),
-    "writer": ("broker dead_letter patience settings transactional wire", "confluent_kafka"),
-    "session": (
-        (
-            "broker errors identity lifecycle log metrics patience portion reader settings"
-            " throughput transaction transactional wire writer"
-        ),
+    "__init__": ("shadow", ""),
+    "errors": ("", ""),
+    "kafka": ("", "confluent_kafka"),
+    "exactly_once": ("kafka", "confluent_kafka"),
+    "exactly_once.batch": ("", ""),
+    "exactly_once.columns": ("exactly_once", ""),
+    "exactly_once.dead_letter": ("exactly_once", ""),
+    "exactly_once.options": ("exactly_once", ""),
+    "exactly_once.portion": ("", ""),
+    "exactly_once.reserved": ("", ""),
+    "exactly_once.rule": ("", ""),
+    "exactly_once.session": ("exactly_once kafka", ""),
+    "exactly_once.operators": ("exactly_once", "bytewax"),
+    "exactly_once.ends": ("exactly_once kafka", "bytewax"),
+    "settings": ("errors exactly_once", ""),
+    "log": ("settings", "orjson"),
+    "connection": ("kafka log settings", ""),
+    "advice": ("errors exactly_once kafka settings", ""),
+    "ratings": ("exactly_once", "msgspec"),
+    "humans": ("ratings", "orjson"),
+    "shadows": ("exactly_once ratings shadow", "orjson"),
+    "flow": ("exactly_once ratings shadows", "bytewax"),
+    "produce": ("connection humans kafka settings", ""),
+    "dead_letters": (
+        "connection errors exactly_once kafka ratings settings shadows",
         "confluent_kafka",
     ),
-    "http": ("errors lifecycle log metrics session settings", "prometheus_client"),
-    "kafka": ("errors http lifecycle log metrics session settings wire", "bytewax"),
-    "flow": ("wire", "bytewax"),
-    "worker": ("errors flow kafka lifecycle log settings", "bytewax"),
-    "letters": ("broker dead_letter errors log settings transactional wire", "confluent_kafka"),
+    "worker": ("connection errors exactly_once log ratings settings", ""),
+    "worker.lifecycle": ("advice errors log", ""),
+    "worker.metrics": ("__init__ exactly_once log settings shadow worker", "prometheus_client"),
+    "worker.health": ("errors exactly_once log settings worker", "prometheus_client"),
+    "worker.run": ("errors exactly_once flow log settings worker", "bytewax"),
     "clickhouse": ("errors settings shadow", ""),
     "clickhouse.server": ("errors settings", "clickhouse_driver"),
-    "check": ("broker clickhouse errors group identity settings writer", ""),
-    "monitor": ("clickhouse errors lifecycle log settings shadow", ""),
-    "monitor.topics": ("broker dead_letter group monitor settings tail", "confluent_kafka"),
+    "check": ("advice clickhouse connection errors exactly_once kafka settings", ""),
+    "monitor": ("advice clickhouse errors log settings shadow worker", ""),
+    "monitor.topics": ("connection dead_letters exactly_once kafka monitor settings", ""),
     "monitor.server": ("errors monitor", "fastapi nicegui uvicorn"),
-    "demo": ("broker clickhouse errors humans lifecycle log monitor settings tail", ""),
-    "demo.embedded": ("errors", "chdb confluent_kafka orjson"),
+    "demo": (
+        "clickhouse connection errors kafka log monitor produce settings worker",
+        "",
+    ),
+    "demo.embedded": ("errors", "chdb orjson"),
     "demo.panel": ("demo", "rich"),
     "cli": (
         (
-            "__init__ broker check clickhouse demo errors humans letters lifecycle log monitor"
-            " settings shadow wire worker"
+            "__init__ advice check clickhouse connection dead_letters demo errors kafka log monitor"
+            " produce ratings settings shadow worker"
         ),
-        "click confluent_kafka",
+        "click",
     ),
     "__main__": ("cli", ""),
 }
@@ -222,18 +225,40 @@ def test_a_private_name_is_found_however_it_is_reached(source: str, found: set[s
     assert private(source) == found
 
 
-PURE: Final = ("bytewax", "confluent_kafka", "clickhouse_driver", "nicegui", "socket")
+CORE: Final = (
+    "shadow",
+    *(f"exactly_once.{name}" for name in ("batch", "columns", "dead_letter", "options")),
+    *(f"exactly_once.{name}" for name in ("portion", "reserved", "rule")),
+    "clickhouse.queries",
+    "monitor.rate",
+)
+"""What knows the standard library, and its own like, and nothing else."""
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_the_pure_core_knows_the_standard_library_and_itself(name: str) -> None:
+    assert others(f"{OURS}.{name}") == set()
+    assert imported(f"{OURS}.{name}") <= {f"{OURS}.{each}" for each in CORE}
+
+
+NETWORK: Final = ("bytewax", "confluent_kafka", "clickhouse_driver", "nicegui", "socket")
+
+
+@pytest.mark.parametrize("module", [*CORE, "ratings", "humans", "shadows", "monitor.html"])
+def test_what_is_pure_loads_no_network(module: str) -> None:
+    assert loaded(f"import domination.{module}", NETWORK) == "[]"
 
 
 @pytest.mark.parametrize(
-    "module",
-    ["shadow", "wire", "transaction", "dead_letter", "clickhouse.queries", "monitor.html"],
+    "module", [each for each in SOURCES if each.split(".")[1:2] in (["kafka"], ["exactly_once"])]
 )
-def test_the_pure_core_loads_no_network(module: str) -> None:
-    assert loaded(f"import domination.{module}", PURE) == "[]"
+def test_the_library_knows_no_environment_and_ends_no_process(module: str) -> None:
+    used = {name for _, name in attributes(SOURCES[module])} | set(imports(SOURCES[module]))
+    unwanted = ("environ", "getenv", "exit", "_exit", "argv")
+    assert not [name for name in used if name.rpartition(".")[2] in unwanted]
 
 
-HEAVY: Final = (*PURE[:4], "chdb", "orjson", "prometheus_client", "rich")
+HEAVY: Final = (*NETWORK[:4], "chdb", "msgspec", "orjson", "prometheus_client", "rich")
 
 
 @pytest.mark.parametrize("folder", sorted(FOLDERS))

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from domination.link import Link
+from domination.exactly_once.link import Link
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+LOG: Final = logging.getLogger("link")
 USUAL: Final = {"socket.timeout.ms": 10_000, "fetch.max.bytes": 4_000_000}
 
 
@@ -31,7 +32,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def link(clock: Clock) -> Link:
-    made = Link(clock)
+    made = Link(LOG, clock)
     made.config(USUAL)
     return made
 
@@ -110,7 +111,7 @@ def test_the_settings_are_kept_or_made_milder_and_the_client_takes_them(
     given |= {} if message is None else {"message.max.bytes": str(message)}
     given |= {} if log_level is None else {"log_level": str(log_level)}
     clock = Clock()
-    link = Link(clock)
+    link = Link(LOG, clock)
     for _ in range(times):
         slow(link, clock)
         link.changed()
@@ -127,7 +128,7 @@ def test_the_settings_are_kept_or_made_milder_and_the_client_takes_them(
 def test_only_lines_that_were_asked_for_are_shown(
     link: Link, caplog: pytest.LogCaptureFixture, log_level: str | None, shown: int
 ) -> None:
-    caplog.set_level(logging.DEBUG, logger="domination")
+    caplog.set_level(logging.DEBUG, logger="link")
     link.config(USUAL | ({} if log_level is None else {"log_level": log_level}))
     time_out(link)
     assert len(caplog.records) == shown

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from domination import log
 from domination.settings import Settings
-from domination.throughput import ThroughputLog
+from domination.worker.throughput import ThroughputLog
 
 if TYPE_CHECKING:
     import pytest
@@ -56,20 +56,6 @@ def test_what_librdkafka_calls_an_error_is_a_warning() -> None:
     assert (record.levelno, record.levelname) == (logging.WARNING, "WARNING")
 
 
-def test_what_is_written_again_after_an_abort_is_told_once(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    throughput = ThroughputLog(logging.getLogger("throughput"))
-    with caplog.at_level(logging.INFO, "throughput"):
-        for _ in range(3):
-            throughput.began()
-            throughput.wrote(2500, 500)
-        throughput.report(last=True)
-        throughput.committed()
-        throughput.report(last=True)
-    assert caplog.messages == ["wrote 0 records in all", "wrote 3,000 records in all"]
-
-
 def test_the_rate_is_said_once_in_a_while_and_not_when_idle(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -77,8 +63,7 @@ def test_the_rate_is_said_once_in_a_while_and_not_when_idle(
     now = [0.0]
     throughput = ThroughputLog(logger, seconds=30, clock=lambda: now[0])
     with caplog.at_level(logging.INFO, "throughput"):
-        throughput.wrote(2500, 500)
-        throughput.committed()
+        throughput.count(2500, 500)
         throughput.report()
         assert not caplog.messages
         now[0] = 30.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from domination.portion import Portion
+from domination.exactly_once.portion import Portion
 
 BATCH = 3_000
 OFFSETS_SECONDS = 8.0

@@ -12,14 +12,10 @@ from hypothesis import strategies as st
 
 import ratings_oracle
 import strategies
-from domination.exactly_once.batch import Fault, Records, Reject
-from domination.ratings import DEEPEST, Rating, Reason, parse, read, refuse
+from domination.exactly_once.batch import Fault
+from domination.ratings import DEEPEST, Rating, Reason, parse, read
 
 GOOD = b'{"rating":3,"unique_id":"x"}'
-
-
-def keyed(values: list[bytes | None]) -> Records:
-    return Records(values, [str(index).encode() for index in range(len(values))], "origin")
 
 
 @given(strategies.batches)
@@ -31,32 +27,7 @@ def keyed(values: list[bytes | None]) -> Records:
 @example([b'{"rating":3,"unique_id":"\xff","unique_id":"x"}', GOOD])
 @example([b'{"rating":3,"unique_id":"x","more":%b}' % (b"[" * DEEPEST + b"]" * DEEPEST)])
 def test_a_batch_is_read_as_its_records_one_by_one(values: list[bytes | None]) -> None:
-    batch = read(keyed(values))
-    alone = [parse(value) for value in values]
-    good = [(i, each) for i, each in enumerate(alone) if isinstance(each, Rating)]
-    bad = [Reject(i, each) for i, each in enumerate(alone) if isinstance(each, Fault)]
-    assert list(batch.rejects) == bad
-    assert list(zip(batch.ratings, batch.unique_ids, batch.keys, strict=True)) == [
-        (each.rating, each.unique_id, str(i).encode()) for i, each in good
-    ]
-
-
-@given(strategies.batches)
-@example([GOOD, b"", GOOD])
-def test_what_is_refused_is_a_reject_at_its_place_and_the_rest_is_as_it_was(
-    values: list[bytes | None],
-) -> None:
-    unwanted = Fault(Reason.UNWANTED, "an odd one")
-    batch = refuse(read(keyed(values)), lambda human: unwanted if human.rating % 2 else None)
-    alone = [parse(value) for value in values]
-    after = [unwanted if isinstance(each, Rating) and each.rating % 2 else each for each in alone]
-    assert batch.rejects == [Reject(i, each) for i, each in enumerate(after) if type(each) is Fault]
-    assert list(zip(batch.ratings, batch.unique_ids, batch.keys, strict=True)) == [
-        (each.rating, each.unique_id, str(i).encode())
-        for i, each in enumerate(after)
-        if type(each) is Rating
-    ]
-    assert batch.origin == "origin"
+    assert read(values) == [parse(value) for value in values]
 
 
 @given(strategies.values)
@@ -83,9 +54,7 @@ def test_good_records_are_never_rejected(humans: list[tuple[int, str]]) -> None:
     values = [
         orjson.dumps(dict(zip(("rating", "unique_id"), human, strict=True))) for human in humans
     ]
-    batch = read(keyed(list(values)))
-    assert not batch.rejects
-    assert list(zip(batch.ratings, batch.unique_ids, strict=True)) == humans
+    assert read(values) == [Rating(*human) for human in humans]
 
 
 @pytest.mark.parametrize(
@@ -137,9 +106,10 @@ def test_good_records_are_never_rejected(humans: list[tuple[int, str]]) -> None:
 def test_each_bad_record_has_its_reason_and_its_neighbours_live(
     value: bytes | None, reason: Reason
 ) -> None:
-    batch = read(keyed([GOOD, value, GOOD]))
-    assert [(reject.place, reject.fault.reason) for reject in batch.rejects] == [(1, reason)]
-    assert list(batch.keys) == [b"0", b"2"]
+    before, fault, after = read([GOOD, value, GOOD])
+    assert before == after == Rating(3, "x")
+    assert isinstance(fault, Fault)
+    assert fault.reason is reason
 
 
 @pytest.mark.parametrize(
@@ -159,13 +129,14 @@ BOMBS = [
 
 def test_a_nesting_is_refused_from_one_depth_on_however_small_the_stack_is() -> None:
     value, places = b'{"rating":3,"unique_id":"x","z":%b}', []
-    deep = [value % (b"[" * n + b"]" * n) for n in (DEEPEST - 1, DEEPEST)]
+    deep: list[bytes | None] = [value % (b"[" * n + b"]" * n) for n in (DEEPEST - 1, DEEPEST)]
 
     def read_deep(calls: int) -> None:
         if calls:
             read_deep(calls - 1)
         else:
-            places.append([reject.place for reject in read(keyed([*deep, *BOMBS])).rejects])
+            found = read([*deep, *BOMBS])
+            places.append([n for n, each in enumerate(found) if isinstance(each, Fault)])
 
     before = threading.stack_size(2 * 1024 * 1024)  # A Bytewax worker's.
     for calls in (0, 400):
@@ -191,7 +162,7 @@ def test_a_nesting_is_refused_from_one_depth_on_however_small_the_stack_is() -> 
 def test_a_bad_record_takes_few_times_its_size(value: bytes) -> None:
     tracemalloc.start()
     try:
-        assert read(keyed([value])).rejects
+        assert isinstance(read([value])[0], Fault)
         assert tracemalloc.get_traced_memory()[1] < 4 * len(value)
     finally:
         tracemalloc.stop()

@@ -18,12 +18,11 @@ from domination import check
 from domination.clickhouse import schema
 from domination.clickhouse.report import report
 from domination.errors import Exit
-from domination.exactly_once.batch import Records
-from domination.ratings import read
+from domination.ratings import Rating
 from domination.settings import Settings
 from domination.shadow import ShadowType, judge
+from domination.shadows import encode
 from domination.shadows import judge as judge_all
-from domination.shadows import write as encode
 from pipeline import eventually
 from records import humans
 from strategies import ratings, unique_ids, values
@@ -288,15 +287,8 @@ def test_what_the_worker_writes_is_the_same_shadow_in_clickhouse(
     parser: ClickHouseCore, people: list[tuple[int, str]]
 ) -> None:
     now = datetime(2026, 2, 28, 23, 59, 59, 999_000, timezone.utc)
-    batch = read(
-        Records(
-            [orjson.dumps({"rating": rating, "unique_id": each}) for rating, each in people],
-            [None] * len(people),
-            None,
-        )
-    )
-    written = encode(judge_all(batch), now)
-    assert parse(parser, written.values) == [
+    written = encode(judge_all([Rating(*each) for each in people]), now)
+    assert parse(parser, written) == [
         ("", judge(rating).value, unique_id, TIME) for rating, unique_id in people
     ]
 

@@ -13,11 +13,10 @@ from domination.cli.exit_codes import EXIT_CODES
 from domination.cli.main import COMMANDS
 from domination.clickhouse import schema
 from domination.errors import Exit
-from domination.exactly_once.batch import Records
-from domination.ratings import Reason, read
+from domination.ratings import Reason
 from domination.settings import Settings
 from domination.shadow import ShadowType
-from domination.shadows import judge, write
+from domination.shadows import encode_one
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -85,11 +84,8 @@ def test_the_types_in_clickhouse_are_those_of_the_topic() -> None:
 
 
 def test_the_fields_that_clickhouse_reads_are_those_of_the_topic() -> None:
-    written = write(
-        judge(read(Records([b'{"rating":1,"unique_id":"x"}'], [None], None))),
-        datetime(2026, 1, 1, tzinfo=timezone.utc),
-    )
-    fields = list(orjson.loads(written.values[0]))
+    written = encode_one((ShadowType.SHA, "x"), datetime(2026, 1, 1, tzinfo=timezone.utc))
+    fields = list(orjson.loads(written))
     consumer = dict(schema.statements(Settings()))[schema.CONSUMER]
     assert re.findall(r"(\w+) Nullable", consumer) == fields
     shadow = dict(schema.statements(Settings()))["shadow"]

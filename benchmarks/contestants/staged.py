@@ -12,12 +12,12 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from domination.reader import Reader
+from domination.writer import Writer
 
 from domination import flow
-from domination.reader import Reader
 from domination.settings import from_environment
 from domination.worker import run
-from domination.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A dataflow of your own on the two ends: humans are graded, and those below zero are unwanted.
+"""A dataflow of your own on the ends of a worker: humans are graded, and those below zero unwanted.
 
     python -m bytewax.run docs/examples/grades.py:flow
 
@@ -13,44 +13,43 @@ import bytewax.operators as op
 import orjson
 from bytewax.dataflow import Dataflow
 
-from domination.exactly_once.batch import Fault, Outcome
-from domination.kafka import ends_from_environment
-from domination.ratings import Rating, Ratings, Reason, read, refuse
+from domination.exactly_once import operators as xop
+from domination.ratings import Reason, read
+from domination.worker.wiring import ends_from_environment
 
 if TYPE_CHECKING:
     from bytewax.inputs import Source
     from bytewax.outputs import Sink
 
-    from domination.exactly_once.batch import Records
+    from domination.exactly_once.batch import Batch, Records
+    from domination.ratings import Rating
 
 PASSED = 50
 
 
-def unwanted(human: Rating) -> Fault | None:
-    """Say why a human is not graded: it becomes a dead letter."""
-    return Fault(Reason.UNWANTED, "the rating is below zero") if human.rating < 0 else None
+def wanted(human: Rating) -> bool:
+    """Tell whether a human is graded."""
+    return human.rating >= 0
 
 
-def grade(batch: Ratings) -> Outcome:
-    """Write a record for each human of a batch; keys, rejects and origin pass by."""
-    values = [
-        orjson.dumps({"passed": rating >= PASSED, "rating": rating, "unique_id": unique_id})
-        for rating, unique_id in zip(batch.ratings, batch.unique_ids, strict=True)
-    ]
-    return Outcome(values, batch.keys, batch.rejects, batch.origin)
+def grade(human: Rating) -> bytes:
+    """Write the record of a human; its key, headers and timestamp are those of its rating."""
+    return orjson.dumps(
+        {"passed": human.rating >= PASSED, "rating": human.rating, "unique_id": human.unique_id}
+    )
 
 
-def grades(source: Source[Records], sink: Sink[Outcome]) -> Dataflow:
+def grades(source: Source[Records], sink: Sink[Batch[bytes | None]]) -> Dataflow:
     """Make the dataflow between two ends: those on Kafka, or a test's."""
     flow = Dataflow("grades")
     records = op.input("records", flow, source)
-    ratings = op.map("read", records, read)
-    wanted = op.map("refuse", ratings, lambda batch: refuse(batch, unwanted))
-    graded = op.map("grade", wanted, grade)
-    op.output("grades", graded, sink)
+    humans = xop.filter_faults("good", xop.map_all("read", records, read))
+    graded = xop.filter("wanted", humans, wanted, Reason.UNWANTED, "the rating is below zero")
+    op.output("grades", xop.map("grade", graded, grade), sink)
     return flow
 
 
 def flow() -> Dataflow:
     """Make it between the topics of the settings; `bytewax.run` calls this."""
-    return grades(*ends_from_environment())
+    ends = ends_from_environment()
+    return grades(ends.source, ends.sink)

@@ -72,12 +72,12 @@ def _print_version(context: click.Context, _parameter: click.Parameter, asked: b
         return
     from importlib.metadata import version  # noqa: PLC0415
 
-    import confluent_kafka  # noqa: PLC0415
+    from domination.kafka.client import librdkafka_version  # noqa: PLC0415
 
     click.echo(
         f"domination {__version__} (bytewax {version('bytewax')}, "
         f"confluent-kafka {version('confluent-kafka')}, "
-        f"librdkafka {confluent_kafka.libversion()[0]}, Python {sys.version.split()[0]})"
+        f"librdkafka {librdkafka_version()}, Python {sys.version.split()[0]})"
     )
     context.exit()
 

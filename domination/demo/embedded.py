@@ -1,22 +1,15 @@
-"""A Kafka and a ClickHouse in this process: librdkafka's mock broker, and chdb.
-
-The mock broker keeps no offsets of transactions and does not hide aborted records. So it serves to
-show the system, never to prove anything. The ClickHouse is the real one.
-"""
+"""A ClickHouse in this process: chdb, the real one."""
 
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from confluent_kafka import Producer
 
 from domination.errors import needs_extra
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 DATABASE: Final = "domination"
@@ -29,14 +22,6 @@ _CONFIG: Final = """\
     <kafka><session_timeout_ms>10000</session_timeout_ms></kafka>
 </clickhouse>
 """
-
-
-@contextmanager
-def mock_broker() -> Iterator[str]:
-    """Run a mock broker; yield its address. It makes a topic, of four partitions, on first use."""
-    producer = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "mock", "log_level": 0})
-    broker = next(iter(producer.list_topics(timeout=10).brokers.values()))
-    yield f"{broker.host}:{broker.port}"
 
 
 class EmbeddedClickHouse:

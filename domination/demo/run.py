@@ -1,6 +1,6 @@
 """The whole system on a bare machine: it installs nothing, and leaves nothing behind.
 
-A mock broker and a ClickHouse run in this process (`embedded.py`), and HumanRatings. The worker is
+A mock broker and an embedded ClickHouse run in this process, and HumanRatings. The worker is
 a process of its own: the same program as with a real Kafka.
 """
 
@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from domination import connection, log
 from domination.clickhouse import schema
 from domination.demo.counts import Tally
-from domination.demo.embedded import EmbeddedClickHouse, mock_broker
+from domination.demo.embedded import EmbeddedClickHouse
 from domination.demo.terminal import open_view
 from domination.errors import DominationError, Exit, needs_extra
 from domination.kafka.cluster import DEFAULT_SIZE_LIMIT, Cluster
+from domination.kafka.mock import mock_broker
 from domination.monitor.probe import probing
 from domination.monitor.rows import Tables
 from domination.monitor.topics import TopicsProbe

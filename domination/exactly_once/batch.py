@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 U = TypeVar("U")
 
 Header = tuple[str, "str | bytes | None"]
@@ -53,7 +53,7 @@ class Record(NamedTuple):
     """None where they cannot be read: Kafka takes names that are not UTF-8, the client does not."""
 
 
-class Batch(Generic[T]):
+class Batch(Generic[T_co]):
     """An item for each record of a poll that is left, and the rejects.
 
     `places` has the place of each item's record in the poll; None where all are left.
@@ -62,7 +62,7 @@ class Batch(Generic[T]):
     def __init__(
         self,
         records: Records,
-        items: Sequence[T],
+        items: Sequence[T_co],
         places: Sequence[int] | None = None,
         rejects: Sequence[Reject] = (),
     ) -> None:
@@ -71,7 +71,7 @@ class Batch(Generic[T]):
         self.places = places
         self.rejects = rejects
 
-    def map(self, step: Callable[[Sequence[T]], Sequence[U]]) -> Batch[U]:
+    def map(self, step: Callable[[Sequence[T_co]], Sequence[U]]) -> Batch[U]:
         """Make another item of each, all at once: as many, in the same order.
 
         Raises `BrokenContractError`.
@@ -83,7 +83,7 @@ class Batch(Generic[T]):
             )
         return Batch(self.records, items, self.places, self.rejects)
 
-    def reject(self, faults: Sequence[Fault | None], *, drop: bool = False) -> Batch[T]:
+    def reject(self, faults: Sequence[Fault | None], *, drop: bool = False) -> Batch[T_co]:
         """Reject the items that have a fault; `faults` has one, or None, for each item.
 
         Raises `BrokenContractError`.

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaException, Producer, libversion
 from confluent_kafka.admin import AdminClient
 
 from domination.kafka import faults
@@ -29,6 +29,11 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     # Java's partitioner, so that a key has one partition whoever writes it.
     "partitioner": "murmur2_random",
 }
+
+
+def librdkafka_version() -> str:
+    """Give the version of the client's library."""
+    return libversion()[0]
 
 
 @dataclass(frozen=True)

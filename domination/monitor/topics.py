@@ -6,8 +6,6 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from confluent_kafka import TopicPartition
-
 from domination import connection
 from domination.dead_letters import FORM
 from domination.exactly_once.fetched import readable
@@ -17,10 +15,9 @@ from domination.kafka.tail import Tail, from_first
 from domination.monitor.rate import charted_rate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    from confluent_kafka import Message
-
+    from domination.exactly_once.batch import Header
     from domination.kafka.client import Connection
     from domination.settings import Settings
 
@@ -93,9 +90,8 @@ class TopicsProbe:
     def _ratings(self, partitions: int) -> int:
         """Sum the ends of the input topic."""
         topic = self._settings.input_topic
-        places = [TopicPartition(topic, n) for n in range(partitions)]
         with self._connection.asking(f"looking at topic {topic}"):
-            return sum(self._cluster.end_offsets(places).values())
+            return sum(self._cluster.end_offsets(from_first(topic, partitions)).values())
 
     def _lags(self, partitions: Mapping[str, int]) -> dict[str, dict[int, int]] | None:
         lags = {
@@ -108,12 +104,11 @@ class TopicsProbe:
         topic = self._settings.dead_letter_topic
         self._tail.follow(from_first(topic, partitions))
         for message in self._tail.new(_READ_SECONDS):
-            self._count(message)
+            self._count(readable(message.headers) or [])
         reasons = dict(self._reasons.most_common())
         return DeadLetterCounts(reasons, self._sent_back, self._tail.whole)
 
-    def _count(self, message: Message) -> None:
-        headers = readable(message.headers) or []
+    def _count(self, headers: Sequence[Header]) -> None:
         if letter := FORM.read(headers):
             self._reasons[letter.reason] += 1
         elif any(name == FORM.replayed for name, _ in headers):
