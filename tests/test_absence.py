@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
 from clock import Clock
+
 from domination.exactly_once.absence import Absence
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 
 import pytest
+from clock import Clock
 from confluent_kafka import KafkaError
 
-from clock import Clock
 from domination.advice import expected
 from domination.errors import Exit
 from domination.exactly_once.availability import Availability, GaveUpError

@@ -6,8 +6,8 @@ import logging
 from typing import TYPE_CHECKING
 
 import pytest
-
 from clock import Clock
+
 from domination.exactly_once.ports import Place
 from domination.exactly_once.progress import Progress
 

@@ -10,18 +10,19 @@ import sys
 import time
 
 import orjson
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Message, TopicPartition
 
 import job
-from domination import reader, writer
+from domination.exactly_once import reader, writer
+from domination.kafka.client import Connection
 
 BATCH = reader.BATCH_RECORDS
+CLUSTER = Connection({"bootstrap.servers": job.BROKERS})
 
 
 def consume(count: int, partitions: int) -> float:
     """Read so many records; give the seconds from the first on."""
-    config = reader.CONFIG | {"bootstrap.servers": job.BROKERS, "group.id": job.GROUP}
-    consumer = Consumer(config)
+    consumer = CLUSTER.consumer(reader.CONFIG, {"group.id": job.GROUP})
     consumer.assign([TopicPartition(job.RATINGS, number, 0) for number in range(partitions)])
     first = consumer.consume(1, 60)
     started, left = time.perf_counter(), count - len(first)
@@ -34,7 +35,7 @@ def consume(count: int, partitions: int) -> float:
 
 def produce(count: int) -> float:
     """Write so many records of a shadow's size; give the seconds until all are confirmed."""
-    producer = Producer(writer.CONFIG | {"bootstrap.servers": job.BROKERS})
+    producer = CLUSTER.producer(writer.CONFIG)
     value = job.shadow(b'{"rating":3,"unique_id":"%b"}' % (b"u" * 36))
     producer.list_topics(job.SHADOWS, timeout=30)
     started, left = time.perf_counter(), count
