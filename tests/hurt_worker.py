@@ -15,195 +15,291 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import uuid4
 
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
-from domination import http, reader
-from domination.cli.main import main as command
-from domination.identity import Identity
-from domination.reader import Reader
-from domination.session import Session
-from domination.transaction import Transaction
-from domination.writer import Writer
+from domination.errors import exit_on_error
+from domination.exactly_once.ends import Ends
+from domination.exactly_once.ports import Change
+from domination.exactly_once.reader import BATCH_RECORDS, KafkaReader
+from domination.exactly_once.readers import KafkaReaders
+from domination.exactly_once.rule import Position, Transaction
+from domination.exactly_once.transactional import TRANSACTION_SECONDS
+from domination.exactly_once.writer import KafkaWriter
+from domination.settings import from_environment
+from domination.worker.health import Health
+from domination.worker.run import run
 from pipeline import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    import logging
+    from collections.abc import Callable, Hashable, Mapping
 
-    from confluent_kafka import Message, TopicPartition
+    from domination.exactly_once.batch import Outcome, Records, Reject
+    from domination.exactly_once.link import Link
+    from domination.exactly_once.parts import Parts
+    from domination.exactly_once.reader import Subscription
+    from domination.exactly_once.writer import Target
+    from domination.kafka.client import Connection
 
-
-def _before(owner: type, name: str, act: Callable[..., None]) -> None:
-    method = getattr(owner, name)
-
-    def changed(self: Any, *arguments: Any, **named: Any) -> Any:
-        act(self, *arguments)
-        return method(self, *arguments, **named)
-
-    setattr(owner, name, changed)
-
-
-def _after(owner: type, name: str, act: Callable[..., None]) -> None:
-    method = getattr(owner, name)
-
-    def changed(self: Any, *arguments: Any, **named: Any) -> Any:
-        result = method(self, *arguments, **named)
-        act(self, *arguments)
-        return result
-
-    setattr(owner, name, changed)
+POINTS: Final = (
+    *("before produce", "after produce", "after send_offsets", "during commit", "after commit"),
+    *("before renewing", "while rewinding"),
+)
 
 
-# The points, and how to come by them.
-POINTS: Final[dict[str, Callable[[Callable[..., None]], None]]] = {
-    "before produce": lambda act: _before(Writer, "write", act),
-    "after produce": lambda act: _after(Writer, "write", act),
-    "after send_offsets": lambda act: _after(Writer, "send_offsets", act),
-    "during commit": lambda act: _before(Writer, "commit", _flushed(act)),
-    "after commit": lambda act: _after(Writer, "commit", act),
-    "before renewing": lambda act: _before(Writer, "renew", act),
-    "while rewinding": lambda act: _before(Reader, "rewind", act),
-}
-
-
-def _flushed(act: Callable[..., None]) -> Callable[..., None]:
-    """Act once the broker has all the records, and only the commit itself is left."""
-
-    def flushed(writer: Writer, *arguments: Any) -> None:
-        writer._producer.flush(5)
-        act(writer, *arguments)
-
-    return flushed
-
-
-def _once(count: int, act: Callable[..., None]) -> Callable[..., None]:
+def counted(count: int, act: Callable[[], None]) -> Callable[[], None]:
+    """Act at the count-th call alone; with a count of 0 at each."""
     times = iter(range(1, count + 1))
-
-    def counted(*arguments: Any) -> None:
-        if count == next(times, 0):
-            act(*arguments)
-
-    return counted
+    return lambda: act() if next(times, 0) == count else None
 
 
-def _stop(count: int, how: str) -> Callable[..., None]:
-    def act(*_: Any) -> None:
-        if how.startswith("/"):
-            eventually(Path(how).exists, 120)
-        elif (number := float(how)) > 0:
-            os.kill(os.getpid(), int(number))
-        else:
-            time.sleep(-number)
-
-    return _once(count, act)
+def suffer(how: str) -> None:
+    """Send a signal to this process, or hang, as a stop says."""
+    if how.startswith("/"):
+        eventually(Path(how).exists, 120)
+    elif (number := float(how)) > 0:
+        os.kill(os.getpid(), int(number))
+    else:
+        time.sleep(-number)
 
 
-def _abort(session: Session, *_: Any) -> None:
-    """Abort a transaction whose records are at the broker, or on their way there for a second."""
-    session._writer._producer.flush(1)
-    sys.stderr.write("aborting\n")
-    session._rule.changed()
+class Stop:
+    """Where the worker stops; nowhere where nothing is told."""
+
+    def __init__(self, told: str) -> None:
+        self._point, count, how = told.split(":") if told else ("", "0", "")
+        self._act = counted(int(count), lambda: suffer(how))
+
+    def at(self, point: str) -> None:
+        """Come by a point."""
+        if point == self._point:
+            self._act()
 
 
-def _commit_before_flush() -> None:
-    """Commit the offsets as soon as a batch is read, as a consumer that commits by itself does."""
-
-    def commit(session: Session, messages: list[Message], _: object) -> None:
-        with suppress(KafkaException):  # In a rebalance nobody may.
-            session._reader._consumer.commit(message=messages[-1], asynchronous=False)
-
-    _after(Session, "_emit", commit)
+STOP: Final = Stop(os.environ.get("CHAOS_STOP_AT", ""))
 
 
-def _at_least_once() -> None:
-    """Commit the offsets on their own, after the records."""
-    kept: dict[Writer, list[TopicPartition]] = {}
+class HurtWriter(KafkaWriter):
+    """A writer that comes by the points."""
 
-    def keep(writer: Writer, positions: list[TopicPartition], *_: Any) -> None:
-        kept[writer] = positions
+    def renew(self, timeout: float) -> None:
+        STOP.at("before renewing")
+        super().renew(timeout)
 
-    def commit(session: Session) -> None:
+    def write(self, outcome: Outcome) -> list[Reject]:
+        STOP.at("before produce")
+        too_large = super().write(outcome)
+        STOP.at("after produce")
+        return too_large
+
+    def send_offsets(self, positions: Mapping[int, Position], member: Any, timeout: float) -> None:
+        super().send_offsets(positions, member, timeout)
+        STOP.at("after send_offsets")
+
+    def commit(self, timeout: float) -> None:
+        self.flush(5)
+        STOP.at("during commit")
+        super().commit(timeout)
+        STOP.at("after commit")
+
+    def flush(self, seconds: float) -> None:
+        """Wait until the broker has all the records, but not for longer."""
+        deadline = time.monotonic() + seconds
+        while self.unsent and time.monotonic() < deadline:
+            self.in_doubt()  # Lets the producer tell what it has done.
+            time.sleep(0.001)
+
+
+class HurtReader(KafkaReader):
+    """A reader that comes by the point."""
+
+    def rewind(self, timeout: float, *, again: bool = False) -> Hashable:
+        STOP.at("while rewinding")
+        return super().rewind(timeout, again=again)
+
+
+class HurtRule(Transaction):
+    """A rule that may be told that a batch has been written, and what to do then."""
+
+    def __init__(self, commit_interval: float, writer: HurtWriter) -> None:
+        super().__init__(commit_interval, TRANSACTION_SECONDS)
+        self._writer = writer
+        count = os.environ.get("CHAOS_ABORT_AT")
+        self._arrived = counted(int(count), self.abort) if count else lambda: None
+
+    def arrive(self) -> None:
+        super().arrive()
+        self._arrived()
+
+    def abort(self) -> None:
+        """Abort a transaction whose records are at the broker, or under way for a second."""
+        self._writer.flush(1)
+        sys.stderr.write("aborting\n")
+        self.changed()
+
+
+class Committer:
+    """Commits offsets on their own, beside the transactions of the worker."""
+
+    def __init__(self, connection: Connection, topic: str) -> None:
+        self._connection = connection
+        self._topic = topic
+        self._producer: Producer | None = None
+
+    def commit(self, positions: Mapping[int, Position], member: Any) -> None:
+        """Commit offsets as a member of the group; in a rebalance nobody may."""
+        offsets = [TopicPartition(self._topic, n, place.offset) for n, place in positions.items()]
         with suppress(KafkaException):
-            session._reader._consumer.commit(offsets=kept[session._writer], asynchronous=False)
+            self._producer = self._producer or self._make()
+            self._producer.begin_transaction()
+            try:
+                self._producer.send_offsets_to_transaction(offsets, member, 5)
+                self._producer.commit_transaction(5)
+            except KafkaException:
+                producer, self._producer = self._producer, None
+                producer.abort_transaction(5)
 
-    Writer.send_offsets = keep  # type: ignore[method-assign,assignment]
-    _after(Session, "_commit", commit)
-
-
-def _no_rewind() -> None:
-    """Read on after an abort, or a change of the assignment, as if nothing had happened."""
-
-    def assign(reader: Reader, timeout: float) -> Hashable:
-        places = reader._find_places(timeout)
-        reader._places |= {place.partition: place.offset for place in places}
-        assigned = reader._assignment()
-        reader._consumer.incremental_assign([p for p in places if p.partition not in assigned])
-        return reader.membership()[1]
-
-    Reader.rewind = assign  # type: ignore[method-assign,assignment]
+    def _make(self) -> Producer:
+        producer = self._connection.producer({}, {"transactional.id": uuid4().hex})
+        producer.init_transactions(10)
+        return producer
 
 
-def _random_id() -> None:
-    """Take a new transactional id with every start."""
+class EagerReader(HurtReader):
+    """Commits the offsets as soon as a batch is read, as a consumer that commits by itself does."""
 
-    def forget(identity: Identity, *_: Any) -> None:
-        identity.transactional_id += f"-{uuid4().hex}"
+    def __init__(self, connection: Connection, subscription: Subscription, *others: Any) -> None:
+        super().__init__(connection, subscription, *others)
+        self._committer = Committer(connection, subscription.topic)
 
-    _after(Identity, "__init__", forget)
-
-
-def _always(owner: type, name: str, answer: object) -> Callable[[], None]:
-    """Let a method give the same answer whatever has happened."""
-    return lambda: setattr(owner, name, lambda *_: answer)
-
-
-# Whatever the records were read under.
-_ANY_MEMBERSHIP: Final = _always(Transaction, "may_commit", answer=True)
+    def poll(
+        self, wait: float, most: int = BATCH_RECORDS
+    ) -> tuple[Records | None, dict[int, Position]]:
+        records, positions = super().poll(wait, most)
+        if records:
+            self._committer.commit(positions, self.membership()[0])
+        return records, positions
 
 
-def _commit_after_lost() -> None:
-    """Commit although the partitions are another's, and without saying who we are."""
-    reader._ABORT = reader._COMMIT  # type: ignore[misc]
-    membership = Reader.membership
+class LooseWriter(HurtWriter):
+    """Commits the offsets on their own, after the records."""
 
-    def nameless(self: Reader) -> tuple[bytes, Hashable]:
-        stranger = Consumer(
-            {
-                "bootstrap.servers": self._settings.bootstrap_servers,
-                "group.id": self._settings.group,
-            }
-        )
-        return stranger.consumer_group_metadata(), membership(self)[1]
+    def __init__(self, connection: Connection, target: Target) -> None:
+        super().__init__(connection, target)
+        self._committer = Committer(connection, target.read)
+        self._kept: tuple[Mapping[int, Position], Any] = {}, None
 
-    Reader.membership = nameless  # type: ignore[method-assign]
-    _ANY_MEMBERSHIP()
+    def send_offsets(self, positions: Mapping[int, Position], member: Any, _: float) -> None:
+        self._kept = dict(positions), member
+
+    def commit(self, timeout: float) -> None:
+        super().commit(timeout)
+        self._committer.commit(*self._kept)
 
 
-BREAKS: Final[dict[str, Callable[[], None]]] = {
-    "commit before flush": _commit_before_flush,
-    "at least once": _at_least_once,
-    "no rewind": _no_rewind,
-    "random id": _random_id,
-    "commit after lost": _commit_after_lost,
-    "no doubt": _always(Writer, "in_doubt", answer=False),
-    "any membership": _ANY_MEMBERSHIP,
+class HeadlongReader(HurtReader):
+    """Reads on after an abort, or a change of the assignment, as if nothing had happened."""
+
+    def __init__(self, connection: Connection, subscription: Subscription, *others: Any) -> None:
+        super().__init__(connection, subscription, *others)
+        self._committer = Committer(connection, subscription.topic)
+
+    def rewind(self, timeout: float, *, again: bool = False) -> Hashable:
+        read = {n: Position(place.read) for n, place in self.places().items()}
+        if read:
+            self._committer.commit(read, self.membership()[0])
+        return super().rewind(timeout, again=again)
+
+
+class NamelessReader(HurtReader):
+    """Takes a loss for an orderly change, and does not say who it is."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        subscription: Subscription,
+        changes: Callable[[Change], None],
+        link: Link,
+        log: logging.Logger,
+    ) -> None:
+        orderly = lambda _change: changes(Change.ORDERLY)  # noqa: E731
+        super().__init__(connection, subscription, orderly, link, log)
+        own = {"bootstrap.servers": connection.servers, "group.id": subscription.group}
+        self._stranger = Consumer(own)
+
+    def membership(self) -> tuple[Any, Hashable]:
+        return self._stranger.consumer_group_metadata(), super().membership()[1]
+
+
+class RandomWriter(HurtWriter):
+    """Takes a new transactional id with every start."""
+
+    def __init__(self, connection: Connection, target: Target) -> None:
+        new = f"{target.transactional_id}-{uuid4().hex}"
+        super().__init__(connection, target._replace(transactional_id=new))
+
+
+class SureWriter(HurtWriter):
+    """Knows no doubt, whatever has happened."""
+
+    def in_doubt(self) -> bool:
+        super().in_doubt()
+        return False
+
+
+class AnyMembership(HurtRule):
+    """Commits whatever the records were read under."""
+
+    def may_commit(self, _membership: Hashable) -> bool:
+        return True
+
+
+class Kinds(NamedTuple):
+    """What a worker is made of."""
+
+    writer: type[HurtWriter] = HurtWriter
+    reader: type[HurtReader] = HurtReader
+    rule: type[HurtRule] = HurtRule
+
+
+BREAKS: Final = {
+    "": Kinds(),
+    "commit before flush": Kinds(reader=EagerReader),
+    "at least once": Kinds(LooseWriter),
+    "no rewind": Kinds(reader=HeadlongReader),
+    "random id": Kinds(RandomWriter),
+    "commit after lost": Kinds(reader=NamelessReader, rule=AnyMembership),
+    "no doubt": Kinds(SureWriter),
+    "any membership": Kinds(rule=AnyMembership),
 }
+
+
+class HurtEnds(Ends):
+    """Ends whose sessions work with what CHAOS_BREAK names."""
+
+    def parts(self, worker_index: int) -> Parts:
+        whole = super().parts(worker_index)
+        kinds = BREAKS[os.environ.get("CHAOS_BREAK", "")]
+        assert isinstance(whole.writer, KafkaWriter)
+        assert isinstance(whole.readers, KafkaReaders)
+        writer = kinds.writer(whole.writer.connection, whole.writer.target)
+        readers = KafkaReaders(
+            whole.readers.connection, whole.readers.subscription, whole.log, kinds.reader
+        )
+        return whole._replace(
+            rule=kinds.rule(whole.commit_interval, writer), readers=readers, writer=writer
+        )
 
 
 def main() -> int:
-    """Hurt the code as the environment asks, and run the worker."""
-    if stop := os.environ.get("CHAOS_STOP_AT"):
-        point, count, how = stop.split(":")
-        POINTS[point](_stop(int(count), how))
-    if batch := os.environ.get("CHAOS_ABORT_AT"):
-        _after(Session, "write", _once(int(batch), _abort))
+    """Run the worker, hurt as the environment asks."""
     if seconds := os.environ.get("CHAOS_TURN_SECONDS"):
-        http._TURN_SECONDS = float(seconds)  # type: ignore[misc]
-    if name := os.environ.get("CHAOS_BREAK"):
-        BREAKS[name]()
-    return command(["worker", *sys.argv[1:]])
+        Health.turn_seconds = float(seconds)
+    with exit_on_error():
+        return run(from_environment(), make=HurtEnds)
 
 
 if __name__ == "__main__":

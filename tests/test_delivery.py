@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import signal
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import orjson
 import pytest
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, Producer
 
-from domination import broker
+import foreign
+from domination import connection
+from domination.dead_letters import FORM
+from domination.exactly_once.batch import Fault, Records
+from domination.exactly_once.ports import CallError
+from domination.exactly_once.rule import Failure, Position
+from domination.exactly_once.writer import KafkaWriter, Target
+from domination.kafka.faults import NO_RIGHTS
 from domination.settings import from_environment
-from domination.writer import Writer
 from kafka_server import free_ports
 from pipeline import BYTEWAX, WORKER, eventually
 from records import BAD, SECRET, humans, mixed
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pipeline import Pipeline
 
 
@@ -70,6 +73,46 @@ def test_the_key_goes_along_and_the_stamp_is_now(pipeline: Pipeline) -> None:
     assert (shadow["type"], shadow["unique_id"]) == (3, "x")
     now = time.strftime("%Y-%m-%d %H:", time.gmtime())
     assert shadow["emit_timestamp"].startswith(now[:-3])
+
+
+def test_a_shadow_carries_the_headers_and_the_timestamp_of_its_rating(pipeline: Pipeline) -> None:
+    pipeline.create(partitions=1, outputs=1)
+    producer = Producer({"bootstrap.servers": pipeline.bootstrap_servers})
+    rating = b'{"rating":3,"unique_id":"x"}'
+    headers: list[tuple[str, str | bytes | None]] = [("traceparent", b"00-1-2-01"), ("none", None)]
+    for own, made in ((headers, 1_700_000_000_000), ([], 1_700_000_000_001)):
+        producer.produce(pipeline.input, rating, b"key", headers=own, timestamp=made)
+        producer.produce(pipeline.input, b"{", b"key", headers=own, timestamp=made)
+    assert producer.flush(30) == 0
+    worker = pipeline.worker()
+    pipeline.drained()
+    assert worker.stop() == 0
+    shadows = pipeline.read(pipeline.output).records
+    assert [(each.headers(), each.timestamp()[1]) for each in shadows] == [
+        (headers, 1_700_000_000_000),
+        (None, 1_700_000_000_001),
+    ]
+
+
+def test_a_shadow_leaves_out_headers_that_the_client_cannot_read_and_no_others(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.create(partitions=1, outputs=1)
+    names = [[b"a"], [b"a", b"\xff"], [b"\xff"], [b"b"]]
+    for number, own in enumerate(names):
+        # Of each the shadow, and then the dead letter, which has its headers read as well.
+        for value in (b'{"rating":3,"unique_id":"%d"}' % number, b"{"):
+            headers = [(name, b"1") for name in own]
+            foreign.send(pipeline.bootstrap_servers, pipeline.input, value, b"key", headers)
+    worker = pipeline.worker()
+    pipeline.drained()
+    assert worker.stop() == 0
+    shadows = pipeline.read(pipeline.output).records
+    assert [each.headers() for each in shadows] == [[("a", b"1")], None, None, [("b", b"1")]]
+    carried = [list(each.headers() or []) for each in pipeline.read(pipeline.dead).records]
+    assert sorted(each[0][0] for each in carried) == [
+        *("a", "b", "domination.error.reason", "domination.error.reason")
+    ]
 
 
 def test_a_full_producer_queue_only_slows_the_worker_down(pipeline: Pipeline) -> None:
@@ -184,18 +227,21 @@ def test_an_intruder_with_its_transactional_id_ends_the_worker_with_75(pipeline:
 
 def test_a_writer_that_is_fenced_while_it_sends_says_that_it_is(pipeline: Pipeline) -> None:
     pipeline.create()
-    settings = from_environment(pipeline.environment)
+    to = connection.of(from_environment(pipeline.environment))
+    topics = pipeline.input, (pipeline.output,), pipeline.dead
+    target = Target(pipeline.group, *topics, FORM, Fault("too_large", ""), NO_RIGHTS)
+    three = Records(pipeline.input, [b"{}"] * 3).outcome([b"{}"] * 3)
     client = {"bootstrap.servers": pipeline.bootstrap_servers}
     member = Consumer({**client, "group.id": pipeline.group}).consumer_group_metadata()
     for _ in range(10):  # What is told first is a matter of chance.
-        writer = Writer(settings, pipeline.group)
+        writer = KafkaWriter(to, target)
         writer.renew(30)
         writer.begin()
         Producer({**client, "transactional.id": pipeline.group}).init_transactions(30)
-        writer.write([b"{}"] * 3, [None] * 3)
-        with pytest.raises(KafkaException) as fenced:
-            writer.send_offsets([TopicPartition(pipeline.input, 0, 0)], member, 10)
-        assert fenced.value.args[0].code() in broker.PRODUCER_FENCED
+        writer.write(three)
+        with pytest.raises(CallError) as fenced:
+            writer.send_offsets({0: Position(0)}, member, 10)
+        assert fenced.value.failure is Failure.FENCED
         writer.discard()
 
 
@@ -273,34 +319,4 @@ def test_offsets_that_are_gone_end_the_worker_instead_of_a_replay(pipeline: Pipe
     assert worker.wait() == 78
     assert "is gone" in worker.output
     assert "Traceback" not in worker.output
-    assert not pipeline.read(pipeline.output).records
-
-
-DROPS_A_BATCH = """
-import bytewax.operators as op
-from bytewax.dataflow import Dataflow
-from domination import kafka, lifecycle, log, settings
-settings = settings.from_environment()
-log.configure(settings)
-life = lifecycle.Lifecycle()
-life.exit_with_code()
-ends = kafka.Ends(settings, life)
-flow = Dataflow("wrong")
-records = op.input("records", flow, kafka.KafkaSource(ends))
-{step}
-op.output("shadows", written, kafka.KafkaSink(ends))
-"""
-
-
-def test_a_bug_at_the_sink_ends_with_1_and_its_message(pipeline: Pipeline, tmp_path: Path) -> None:
-    pipeline.create()
-    pipeline.send(humans(10))
-    (tmp_path / "wrong.py").write_text(
-        DROPS_A_BATCH.format(step="written = op.map('skip', records, lambda batch: batch)")
-    )
-    command = (sys.executable, "-m", "bytewax.run", f"{tmp_path}/wrong.py:flow")
-    worker = pipeline.worker(command=command)
-    assert worker.wait() == 1
-    assert "AttributeError: 'Records' object has no attribute 'rejects'" in worker.output
-    assert "panic" not in worker.output
     assert not pipeline.read(pipeline.output).records

@@ -14,11 +14,13 @@ import pytest
 from confluent_kafka.admin import AclOperation, AdminClient, ResourcePatternType, ResourceType
 
 import listening
-from domination import broker
-from domination.errors import DominationError, Exit
-from domination.group import Group
+from domination import advice, connection
+from domination.errors import Exit
+from domination.kafka.cluster import Cluster
+from domination.kafka.faults import FaultError, RefusedError
+from domination.kafka.group import Group
+from domination.kafka.tail import Tail, from_first
 from domination.settings import Settings, from_environment
-from domination.tail import Tail
 from door import Door
 from pipeline import DOMINATION, ROOT, Pipeline, eventually, run
 from records import BAD, humans, mixed
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator, Mapping
 
+    from domination.errors import DominationError
     from pipeline import Worker
     from secure_kafka import SecureKafka
 
@@ -273,11 +276,19 @@ def test_librdkafka_logs_no_password_at_its_most_talkative(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     settings = from_environment(guest.environment | {"DOMINATION_KAFKA_DEBUG": "all"})
-    client = AdminClient(broker.client_config(settings, {}), logger=logging.getLogger("talkative"))
+    config = connection.of(settings).config({})
+    client = AdminClient(config, logger=logging.getLogger("talkative"))
     client.list_topics(timeout=10)
     client.poll(1)
     assert "sasl.password" in caplog.text
     assert PASSWORD not in caplog.text
+
+
+def end(error: Exception) -> DominationError:
+    """Give the end that an error means to who runs the program."""
+    found = advice.expected(error)
+    assert found
+    return found
 
 
 def test_a_connection_cut_anywhere_on_its_way_in_is_no_refusal(
@@ -286,11 +297,11 @@ def test_a_connection_cut_anywhere_on_its_way_in_is_no_refusal(
     def tried(count: int) -> Exit:
         with closing(Door(secure_kafka.address, count)) as door:
             at = {"DOMINATION_KAFKA_BOOTSTRAP_SERVERS": door.address}
-            admin = broker.Admin(from_environment(guest.environment | at), timeout=1)
+            settings = from_environment(guest.environment | at)
             try:
-                admin.partitions({guest.input: "READ"})
-            except DominationError as error:
-                return error.exit_code
+                Cluster(connection.of(settings), 1).partitions({guest.input: "READ"})
+            except FaultError as error:
+                return end(error).exit_code
             return Exit.OK
 
     with ThreadPoolExecutor(8) as pool:
@@ -301,22 +312,23 @@ def test_a_connection_cut_anywhere_on_its_way_in_is_no_refusal(
 
 
 def test_a_group_that_may_not_be_seen_is_named_as_often_as_it_is_asked_for(guest: Guest) -> None:
-    settings = from_environment(guest.environment)
-    admin = broker.Admin(settings)
-    seen, unseen = Group(settings, guest.group), Group(settings, "others", timeout=1)
+    to = connection.of(from_environment(guest.environment))
+    cluster = Cluster(to)
+    seen, unseen = Group(to, guest.group), Group(to, "others", timeout=1)
     with closing(seen), closing(unseen):
-        assert seen.lags(admin, guest.input, 4) == dict.fromkeys(range(4), 0)
+        assert seen.lags(cluster, guest.input, 4) == dict.fromkeys(range(4), 0)
         for _ in range(2):
-            with pytest.raises(DominationError, match="no right to DESCRIBE on group others") as it:
-                unseen.lags(admin, guest.input, 4)
-            assert it.value.exit_code is Exit.REFUSED
+            with pytest.raises(RefusedError, match="no right to DESCRIBE on group others") as it:
+                unseen.lags(cluster, guest.input, 4)
+            assert end(it.value).exit_code is Exit.REFUSED
 
 
 def test_who_reads_without_joining_is_told_of_the_group_and_not_of_a_topic(
     guest: Guest, secure_kafka: SecureKafka
 ) -> None:
     secure_kafka.deny([guest.rights()[Settings().group]])
-    with closing(Tail(from_environment(guest.environment))) as tail:
-        tail.follow(guest.input, 4)
-        with pytest.raises(DominationError, match=f"no right to READ on group {guest.group};"):
-            eventually(lambda: bool(list(tail.new())), 30)
+    settings = from_environment(guest.environment)
+    with closing(Tail(connection.of(settings), settings.group)) as tail:
+        tail.follow(from_first(guest.input, 4))
+        with pytest.raises(RefusedError, match=f"no right to READ on group {guest.group}$"):
+            eventually(lambda: bool(list(tail.new(1))), 30)

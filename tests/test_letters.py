@@ -10,10 +10,10 @@ from confluent_kafka import Producer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domination import dead_letter
-from domination.errors import DominationError, Exit
-from domination.exactly_once.batch import Fault
-from domination.letters import Letters
+from domination.dead_letters import FORM, DeadLetterTopic
+from domination.exactly_once.batch import Fault, Header, Record
+from domination.exactly_once.dead_letter import Coordinates, DeadLetter
+from domination.kafka.faults import FencedError
 from domination.ratings import Reason
 from domination.settings import from_environment
 from pipeline import DOMINATION, run
@@ -26,20 +26,21 @@ if TYPE_CHECKING:
 
 FAULT = Fault(Reason.RATING_OUT_OF_RANGE, "an older version's verdict")
 NOT_JSON = Fault(Reason.NOT_JSON, "not one JSON value")
-HEADERS: list[dead_letter.Header] = [("trace", b"\x00"), ("trace", None)]
+HEADERS: list[Header] = [("trace", b"\x00"), ("trace", None)]
 
 
 def lay(
     pipeline: Pipeline,
     values: Sequence[bytes],
     fault: Fault = FAULT,
-    more: Sequence[dead_letter.Header] = (),
+    *,
+    truncated: bool = False,
 ) -> None:
     """Lay dead letters, as a worker does, of records that were at the offsets from 0 on."""
     producer = Producer({"bootstrap.servers": pipeline.bootstrap_servers})
     for offset, value in enumerate(values):
-        at = dead_letter.Coordinates(pipeline.input, 0, offset, 1_700_000_000_000)
-        told = [*dead_letter.headers(HEADERS, fault, at), *more]
+        at = Coordinates(pipeline.input, 0, offset, 1_700_000_000_000)
+        told = FORM.write(Record(*at, None, value, HEADERS), fault, None if truncated else HEADERS)
         producer.produce(pipeline.dead, value, b"key-%d" % offset, headers=told)
     assert producer.flush(30) == 0
 
@@ -121,7 +122,7 @@ def test_what_would_fail_again_or_is_not_whole_stays(pipeline: Pipeline) -> None
     pipeline.create(output={"max.message.bytes": "2000"})
     large = b'{"rating":3,"unique_id":"%b"}' % (b"x" * 3000)
     lay(pipeline, [b"{", large], NOT_JSON)
-    lay(pipeline, [b""], more=[dead_letter.TRUNCATED])
+    lay(pipeline, [b""], truncated=True)
     told = command(pipeline, "replay", "--yes")
     assert "1 would be not_json again: left" in told
     assert "1 would be shadow_too_large again: left" in told
@@ -138,13 +139,12 @@ def test_of_two_replays_the_later_ends_the_other_and_each_letter_goes_once(
     pipeline.create()
     lay(pipeline, good(1200))
     settings = from_environment(pipeline.environment)
-    first, second = Letters(settings).replay(), Letters(settings).replay()
+    first, second = (DeadLetterTopic(settings).replay() for _ in range(2))
     sent = next(first)
     assert sent > 0
     assert sum(second) == 1200 - sent
-    with pytest.raises(DominationError) as ended:
+    with pytest.raises(FencedError):
         next(first)
-    assert ended.value.exit_code is Exit.TEMPORARY
     assert sent_back(pipeline) == sorted(good(1200), key=str)
 
 
@@ -176,18 +176,19 @@ def test_a_missing_topic_is_one_line(pipeline: Pipeline) -> None:
     truncated=st.booleans(),
 )
 def test_headers_are_read_as_they_were_written(
-    own: list[dead_letter.Header], message: str, offset: int, depth: int, truncated: bool
+    own: list[Header], message: str, offset: int, depth: int, truncated: bool
 ) -> None:
     fault = Fault(Reason.NOT_JSON, message)
-    at = dead_letter.Coordinates("topic", 1, offset, -1)
-    before = own
-    for _ in range(depth):  # A dead letter's dead letter.
-        before, found = dead_letter.headers(before, fault, at), before
-    written = [*before, dead_letter.TRUNCATED] if truncated else before
-    told = dead_letter.read(written)
-    assert told == dead_letter.Told("not_json", message, at, found, truncated)
+    at = Coordinates("topic", 1, offset, -1)
+    record = Record(*at, None, None, own)
+    kept = own
+    for _ in range(depth - 1):  # A dead letter's dead letter.
+        kept = FORM.write(record, fault, kept)
+    written = FORM.write(record, fault, None if truncated else kept)
+    found = DeadLetter("not_json", message, at, [] if truncated else kept, truncated)
+    assert FORM.read(written) == found
 
 
 @given(st.lists(st.tuples(st.text(), st.none() | st.binary())))
-def test_other_headers_are_those_of_no_letter(found: list[dead_letter.Header]) -> None:
-    assert dead_letter.read(found) is None
+def test_other_headers_are_those_of_no_letter(found: list[Header]) -> None:
+    assert FORM.read(found) is None

@@ -112,6 +112,16 @@ class Batch(Generic[T_co]):
         """Give what a column of the poll has for the records that are left."""
         return column if self.places is None else [column[place] for place in self.places]
 
+    def failed(self, error: Exception) -> Batch[Any]:
+        """Give what is left where a step has failed: no items, and a sink that raises the error.
+
+        Raises it at once where no such sink waits for the batch.
+        """
+        if self.records.origin is None:
+            raise error
+        self.records.error = self.records.error or error
+        return Batch(self.records, [])
+
     def outcome(self, values: Sequence[bytes | None], **columns: Any) -> Outcome:
         """Make the outcome of the batch: a value for each item, and the `columns` of `Outcome`."""
         return Outcome(self.records, values, self.places, self.rejects, **columns)
@@ -120,8 +130,8 @@ class Batch(Generic[T_co]):
 class Records(Batch["bytes | None"]):
     """The records of one poll of one topic, in columns of equal length; its items are the values.
 
-    A column is read when it is asked for. `origin` is not for steps: it tells the sink whose batch
-    this is.
+    A column is read when it is asked for. `origin` and `error` are not for steps: the sink reads
+    there whose batch this is, and what is wrong with it.
     """
 
     def __init__(
@@ -138,6 +148,8 @@ class Records(Batch["bytes | None"]):
         self._headers = headers
         self._timestamps = timestamps
         self.origin: Any = None
+        self.error: Exception | None = None
+        """What the first step that failed has raised."""
 
     def __len__(self) -> int:
         return len(self.items)
@@ -223,7 +235,12 @@ class Outcome(Batch["bytes | None"]):
         return self.items
 
     def check(self) -> None:
-        """Raise `BrokenContractError` unless each record leaves one outcome and columns fit."""
+        """Raise `BrokenContractError` unless each record leaves one outcome and columns fit.
+
+        Where a step has failed, raise its error.
+        """
+        if self.records.error:
+            raise self.records.error
         records, values = len(self.records), len(self.values)
         places = [reject.place for reject in self.rejects]
         if len(set(places)) != len(places):

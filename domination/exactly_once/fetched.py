@@ -21,6 +21,9 @@ class Fetched(Records):
     def __init__(self, topic: str, messages: list[Any]) -> None:
         super().__init__(topic, list(map(Message.value, messages)))
         self._messages = messages
+        self._read_headers: list[Headers | None] | None = None
+        self._unreadable: set[int] = set()
+        """The places of the records whose headers cannot be read."""
 
     @property
     def keys(self) -> Sequence[bytes | None]:
@@ -30,10 +33,18 @@ class Fetched(Records):
     @property
     def headers(self) -> Sequence[Headers | None]:
         """The headers of each; None where there are none, or they cannot be read."""
-        try:
-            return list(map(_HEADERS, self._messages))
-        except (SystemError, UnicodeDecodeError):
-            return [readable(message.headers) or None for message in self._messages]
+        # A message is asked once: what it gives when it is asked again is not safe to touch.
+        if self._read_headers is None:
+            found: list[Headers | None] = []
+            left = map(_HEADERS, self._messages)
+            while len(found) < len(self._messages):
+                try:
+                    found.extend(left)
+                except UNREADABLE:  # noqa: PERF203 - it goes on behind the one that failed
+                    self._unreadable.add(len(found))
+                    found.append(None)
+            self._read_headers = found
+        return self._read_headers
 
     @property
     def timestamps(self) -> Sequence[int]:
@@ -53,6 +64,7 @@ class Fetched(Records):
     def record(self, place: int) -> Record:
         """Give one record whole."""
         message: Any = self._messages[place]
+        headers = self.headers[place] or []
         return Record(
             self.topic,
             message.partition(),
@@ -60,7 +72,7 @@ class Fetched(Records):
             message.timestamp()[1],
             message.key(),
             message.value(),
-            readable(message.headers),
+            None if place in self._unreadable else headers,
         )
 
     def sampled(self, step: int) -> list[int]:
@@ -68,6 +80,8 @@ class Fetched(Records):
         return [message.timestamp()[1] for message in self._messages[::step]]
 
 
+UNREADABLE: Final = (SystemError, UnicodeDecodeError)
+"""What a client raises for headers that it cannot read; the first is the second, noticed late."""
 _SECOND: Final = itemgetter(1)
 # Unbound, so that the calls come from C; each of these records has all three.
 _HEADERS: Final[Any] = Message.headers
@@ -76,12 +90,12 @@ _OFFSET: Final[Any] = Message.offset
 
 
 def readable(read: Callable[[], Any]) -> Headers | None:
-    """Read a record's headers; None where they cannot be read.
+    """Read a record's headers, once; None where they cannot be read.
 
     Kafka takes any bytes for a header's name, the client only UTF-8; what it then gives when it is
     asked again is not safe to touch.
     """
     try:
         return read() or []
-    except (SystemError, UnicodeDecodeError):  # The first is the second, noticed late.
+    except UNREADABLE:
         return None

@@ -1,7 +1,8 @@
 """Steps for batches, in Bytewax's style: they work on the items of a batch and keep it whole.
 
 Each record stays an item or becomes a reject. A step has to be stateless and to act on nothing but
-the item, since what is aborted comes again.
+the item, since what is aborted comes again. Where a step fails, the sink raises its error: of an
+exception in a step Bytewax would make a panic.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def map(  # noqa: A001 - as Bytewax names it
     mapper: Callable[[T], U],
 ) -> Stream[Batch[U]]:
     """Make another item of each item."""
-    return op.map("batch", up, lambda batch: batch.map(lambda items: [mapper(i) for i in items]))
+    return _each(up, lambda batch: batch.map(lambda items: [mapper(i) for i in items]))
 
 
 @operator
@@ -36,7 +37,7 @@ def map_all(
     mapper: Callable[[Sequence[T]], Sequence[U]],
 ) -> Stream[Batch[U]]:
     """Make another item of each, all items of a batch at once; as many, in the same order."""
-    return op.map("batch", up, lambda batch: batch.map(mapper))
+    return _each(up, lambda batch: batch.map(mapper))
 
 
 @operator
@@ -54,8 +55,7 @@ def filter(  # noqa: A001, PLR0913, PLR0917 - as Bytewax names it
     counted.
     """
     fault = Fault(reason, message or f"refused by step {step_id}")
-    return op.map(
-        "batch",
+    return _each(
         up,
         lambda batch: batch.reject(
             [None if predicate(item) else fault for item in batch.items], drop=drop
@@ -69,7 +69,17 @@ def filter_faults(
     up: Stream[Batch[T | Fault]],
 ) -> Stream[Batch[T]]:
     """Keep the items that are no `Fault`; the records of the others become dead letters by it."""
-    return op.map("batch", up, _without_faults)
+    return _each(up, _without_faults)
+
+
+def _each(up: Stream[Batch[T]], step: Callable[[Batch[T]], Batch[U]]) -> Stream[Batch[U]]:
+    def guarded(batch: Batch[T]) -> Batch[U]:
+        try:
+            return step(batch)
+        except Exception as error:  # noqa: BLE001 - the sink raises it again
+            return batch.failed(error)
+
+    return op.map("batch", up, guarded)
 
 
 def _without_faults(batch: Batch[T | Fault]) -> Batch[T]:

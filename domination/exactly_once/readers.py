@@ -17,19 +17,24 @@ if TYPE_CHECKING:
 
 
 class KafkaReaders:
-    """Makes the readers of one worker. A `Readers` of `ports.py`."""
+    """Makes the readers of one worker, each a `kind`. A `Readers` of `ports.py`."""
 
     def __init__(
-        self, connection: Connection, subscription: Subscription, log: logging.Logger
+        self,
+        connection: Connection,
+        subscription: Subscription,
+        log: logging.Logger,
+        kind: type[KafkaReader] = KafkaReader,
     ) -> None:
-        self._connection = connection
-        self._subscription = subscription
+        self.connection = connection
+        self.subscription = subscription
         self._link = Link(connection.log)
         self._log = log
+        self._kind = kind
 
     def make(self, changes: Callable[[Change], None]) -> KafkaReader:
         """Make a member, which calls back before its assignment changes."""
-        return KafkaReader(self._connection, self._subscription, changes, self._link, self._log)
+        return self._kind(self.connection, self.subscription, changes, self._link, self._log)
 
     def broken(self) -> bool:
         """Tell whether a connection has fallen silent since the last time."""

@@ -90,8 +90,9 @@ class KafkaWriter:
     """
 
     def __init__(self, connection: Connection, target: Target) -> None:
-        self._connection = connection
-        self._target = target
+        self.connection = connection
+        self.target = target
+        """Where it writes, and under which name."""
         self._live: TransactionalProducer | None = None
         self._owner = False
         self._open = False
@@ -115,7 +116,7 @@ class KafkaWriter:
                 if not self._limits_known:
                     self._learn_limits(timeout)
                 self._live = self._make()
-            self._live.init(self._target.topics, timeout)
+            self._live.init(self.target.topics, timeout)
         self._owner = True
 
     def in_doubt(self) -> bool:
@@ -158,7 +159,7 @@ class KafkaWriter:
         One does not wait for the other: of a transaction with a few records the waiting is most.
         """
         offsets = [
-            TopicPartition(self._target.read, partition, offset, leader_epoch=leader_epoch)
+            TopicPartition(self.target.read, partition, offset, leader_epoch=leader_epoch)
             for partition, (offset, leader_epoch) in positions.items()
         ]
         with self._calling("sending offsets"):
@@ -190,9 +191,9 @@ class KafkaWriter:
     def write(self, outcome: Outcome) -> list[Reject]:
         """Send what becomes of a batch, in order; give the rejects that too large values became."""
         with self._calling("writing"):
-            unsent = self._send_all(columns(outcome, self._target.write))
+            unsent = self._send_all(columns(outcome, self.target.write))
             places = outcome.kept(range(len(outcome.records)))
-            too_large = [Reject(places[index], self._target.too_large) for index in unsent]
+            too_large = [Reject(places[index], self.target.too_large) for index in unsent]
             laid_aside = [each for each in outcome.rejects if not each.dropped]
             if letters := [*laid_aside, *too_large]:
                 self._write_dead_letters(
@@ -217,7 +218,7 @@ class KafkaWriter:
             raise CallError(
                 f"{doing}: {error.str()}",
                 _failure(error),
-                faults.fault(error, doing, self._target.rights),
+                faults.fault(error, doing, self.target.rights),
                 answered=error.code() > 0,
                 retriable=error.retriable(),
                 too_large=error.code() == KafkaError.MSG_SIZE_TOO_LARGE,
@@ -230,7 +231,7 @@ class KafkaWriter:
         What is too large to be sent again is left out, and so are headers that cannot be read; the
         original still stands at the coordinates in the headers.
         """
-        write = self._target.form.write
+        write = self.target.form.write
         whole = [
             (record.key, record.value, write(record, fault, record.headers))
             for record, fault in letters
@@ -239,23 +240,23 @@ class KafkaWriter:
             record, fault = letters[place]
             own = write(record, fault, None)
             letter = record.key, b"", [*(record.headers or ()), *own]
-            if size(*letter) > self._limits[self._target.dead_letters]:
+            if size(*letter) > self._limits[self.target.dead_letters]:
                 letter = None, b"", own
             self._send_one(self._as_columns([letter]), 0)
 
     def _as_columns(self, letters: Sequence[tuple[bytes | None, bytes | None, Headers]]) -> Columns:
-        topic = self._target.dead_letters
+        topic = self.target.dead_letters
         keys, values, headers = zip(*letters, strict=True)
         return Columns([topic] * len(letters), frozenset({topic}), values, keys, headers)
 
     def _learn_limits(self, timeout: float) -> None:
         """Ask for the topics' limits, unless the operator has set one; raises if nobody answers."""
         before = dict(self._limits)
-        own = int(self._connection.properties.get("message.max.bytes", 0))
+        own = int(self.connection.properties.get("message.max.bytes", 0))
         if own and not self._refused:
             self._limits = dict.fromkeys(self._limits, own)
         else:
-            told = Cluster(self._connection, timeout).size_limits(self._limits)
+            told = Cluster(self.connection, timeout).size_limits(self._limits)
             most = own or LARGEST_SIZE_LIMIT
             self._limits |= {topic: min(limit, most) for topic, limit in told.items()}
         if self._refused and self._limits == before:
@@ -269,9 +270,7 @@ class KafkaWriter:
             "message.max.bytes": max(self._limits.values()),
             "batch.size": min(*self._limits.values(), DEFAULT_SIZE_LIMIT),
         }
-        return TransactionalProducer(
-            self._connection, CONFIG | sizes, self._target.transactional_id
-        )
+        return TransactionalProducer(self.connection, CONFIG | sizes, self.target.transactional_id)
 
     def _send_all(self, columns: Columns) -> list[int]:
         """Send records in order; give the places of those that are too large."""

@@ -35,6 +35,7 @@ class Tail:
 
     def __init__(self, connection: Connection, group: str, wait_ms: int = 500) -> None:
         self._connection = connection
+        self._group = group
         own = {
             "group.id": group,
             "enable.auto.commit": False,
@@ -69,7 +70,7 @@ class Tail:
         while time.monotonic() < deadline and (found := self._consumer.consume(_BATCH, 0)):
             for message in found:
                 if error := self._trouble(message):
-                    refused = faults.refusal(error, "reading", _rights(message)) or refused
+                    refused = faults.refusal(error, "reading", self._rights(message)) or refused
                 elif not message.error():
                     yield message
         if refused:
@@ -89,7 +90,8 @@ class Tail:
             heard = time.monotonic()
             for message in [first, *self._consumer.consume(_BATCH, 0)]:
                 if trouble := self._trouble(message):
-                    with self._connection.asking(f"reading {message.topic()}", _rights(message)):
+                    rights = self._rights(message)
+                    with self._connection.asking(f"reading {message.topic()}", rights):
                         raise KafkaException(trouble)
                 if not message.error():
                     yield message
@@ -106,6 +108,5 @@ class Tail:
             return None
         return error
 
-
-def _rights(message: Message) -> faults.Rights:
-    return faults.Rights(f"READ on topic {message.topic()}")
+    def _rights(self, message: Message) -> faults.Rights:
+        return faults.Rights(f"READ on topic {message.topic()}", f"READ on group {self._group}")

@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from prometheus_client import make_wsgi_app
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from domination.worker.lifecycle import Lifecycle
     from domination.worker.metrics import Metrics
 
-# Longer than any call that a worker waits for.
-_TURN_SECONDS: Final = 60.0
 _JSON: Final = ("Content-Type", "application/json")
 
 
@@ -33,6 +31,9 @@ class Health:
 
     Nothing here asks the broker: a worker that waits for it is alive, and says so.
     """
+
+    turn_seconds: ClassVar = 60.0
+    """A worker that does not turn for so long is stuck: longer than any call that it waits for."""
 
     def __init__(
         self,
@@ -79,7 +80,7 @@ class Health:
         return [
             f"worker {index} has not turned for {now - session.turned:.0f} s"
             for index, session in list(self._sessions.items())
-            if now - session.turned > _TURN_SECONDS
+            if now - session.turned > self.turn_seconds
         ]
 
     def _unready(self) -> list[str]:
