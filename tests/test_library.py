@@ -1,4 +1,4 @@
-"""The library for others: the program that docs/change.md shows, and what it leaves alone."""
+"""The library for others: the program that docs/change.md shows, broken steps, and what stays."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ import listening
 from domination.exactly_once.batch import Batch, Fault, Headers, Outcome, Records, Reject
 from domination.exactly_once.dead_letter import Form
 from pipeline import CLEAN, ROOT, Pipeline, eventually
+from records import humans
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -302,6 +303,63 @@ def test_the_steps_need_no_broker_to_be_tried() -> None:
 def test_a_poll_of_nothing_but_rejects_leaves_no_value() -> None:
     batch = settled([None, b"[]"], [None, None])
     assert (list(batch.values), len(batch.rejects)) == ([], 2)
+
+
+# Steps that break their contract.
+
+WRONG: Final = """
+import logging, sys
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+from domination.exactly_once import session
+from domination.exactly_once.batch import Records
+from domination.exactly_once.ends import Ends
+from domination.exactly_once.options import Topics
+
+logging.basicConfig(level="INFO")
+session.STUCK_SECONDS = 1
+servers, read, write, dead_letters, group = sys.argv[1:]
+ends = Ends({{"bootstrap.servers": servers}}, Topics(read, (write,), dead_letters), group)
+flow = Dataflow("wrong")
+batches = op.input("records", flow, ends.source)
+broken = {step}
+op.output("values", broken, ends.sink)
+ends.run(flow, workers=2)
+"""
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ("op.filter('drop', batches, lambda batch: False)", "drops, keeps or repeats batches"),
+        ("op.flat_map('twice', batches, lambda b: [b, b])", "drops, keeps or repeats batches"),
+        ("op.redistribute('move', batches)", "moved a batch to another worker"),
+        (
+            "op.map('lose', batches, lambda b: b.outcome(b.items[1:]))",
+            "lost or added records",
+        ),
+        ("op.map('own', batches, lambda b: Records('x', b.items))", "made records of its own"),
+        ("op.flat_map('apart', batches, lambda b: b.items)", "gave the sink a bytes"),
+        ("op.map('raise', batches, lambda b: 1 / 0)", "ZeroDivisionError"),
+    ],
+)
+def test_a_step_that_breaks_the_contract_ends_the_program_with_1_and_none_of_it_is_committed(
+    pipeline: Pipeline, step: str, said: str
+) -> None:
+    pipeline.create()
+    pipeline.send(humans(200))
+    arguments = pipeline.bootstrap_servers, pipeline.input, pipeline.output, pipeline.dead
+    command = (sys.executable, "-c", WRONG.format(step=step))
+    worker = pipeline.worker(*arguments, pipeline.group, command=command)
+
+    def ended() -> bool:
+        pipeline.send(humans(20))  # Each batch is moved or not, by chance.
+        return worker.process.poll() is not None
+
+    eventually(ended)
+    assert worker.wait() == 1, worker.output
+    assert said in worker.output
+    assert len(pipeline.read(pipeline.output).records) == sum(pipeline.committed().values())
 
 
 # What it leaves alone.
