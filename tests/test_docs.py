@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import signal
@@ -15,8 +16,9 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from commands import commands
-from domination import transaction
 from domination.cli.main import cli
+from domination.exactly_once import rule
+from domination.exactly_once.reserved import RESERVED
 from domination.settings import from_environment
 from kafka_server import free_ports
 from pipeline import CLEAN, ROOT, Pipeline, eventually
@@ -28,7 +30,10 @@ if TYPE_CHECKING:
     from conftest import Database
 
 PAGE: Final = ROOT / "docs" / "cli.md"
+CHANGE: Final = ROOT / "docs" / "change.md"
 PAGES: Final = [ROOT / "README.md", *sorted({*(ROOT / "docs").glob("*.md")} - {PAGE})]
+NAMING: Final = [*PAGES, *(ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md"))]
+TOP: Final = "domination|dataflows|schema|tests|docs|benchmarks|deploy"
 FENCED: Final = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 # A comment, and what a page leaves to whoever reads it.
 COMMENT: Final = re.compile(r"\s+#.*")
@@ -36,6 +41,7 @@ COMMENT: Final = re.compile(r"\s+#.*")
 NOT_RUN: Final = {
     r"pip install ": "it needs the network; .ci/run installs the wheel and runs it",
     r"docker compose ": "it needs Docker; tests/test_compose.py reads the file",
+    r"python docs/examples/bills.py": "tests/test_library.py runs it, and kills it",
     r"domination demo$": "tests/test_demo.py runs it, and ends it with Ctrl-C",
     r"eval .*zsh": "it is zsh that has to read it",
     r"kafka-[a-z-]+\.sh ": "it is a script of a Kafka distribution",
@@ -177,12 +183,56 @@ def test_each_link_of_a_page_leads_somewhere(page: Path) -> None:
             assert heading in anchors, link
 
 
-def test_each_file_of_the_package_that_a_page_names_is_there() -> None:
-    for page in PAGES:
-        for name in re.findall(
-            r"`((?:domination|dataflows|schema|tests)/\w+\.\w+)`", page.read_text()
-        ):
-            assert (ROOT / name).exists(), (page.name, name)
+@pytest.mark.parametrize("page", NAMING, ids=lambda page: page.name)
+def test_each_file_that_a_page_names_is_there(page: Path) -> None:
+    text = page.read_text()
+    for name in re.findall(rf"\b((?:{TOP})/[\w./-]*\.(?:py|sql|css|yml))\b", text):
+        assert (ROOT / name).exists(), name
+    for name in re.findall(r"`(\w+\.(?:py|css))`", text):
+        assert [*ROOT.glob(f"domination/**/{name}"), *ROOT.glob(f"*/{name}")], name
+
+
+def test_the_table_of_the_folders_has_each_of_them_and_each_file_lies_in_its_folder() -> None:
+    _, _, section = CHANGE.read_text().partition("## Where things live")
+    found = re.findall(r"^\| `([\w/]+)/` \| (.*) \|$", section, re.MULTILINE)
+    folders = {
+        str(path.parent.relative_to(ROOT)) for path in ROOT.glob("domination/**/__init__.py")
+    }
+    assert {name for name, _ in found} == folders | {"dataflows", "schema", "tests"}
+    for folder, text in found:
+        for name in re.findall(r"`(\w+\.\w+)`", text):
+            assert (ROOT / folder / name).is_file(), (folder, name)
+    top = {path.name for path in ROOT.glob("domination/*.py") if path.stem.strip("_") == path.stem}
+    assert set(re.findall(r"`(\w+\.py)`", dict(found)["domination"])) == top
+
+
+def lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+QUOTED: Final = ("docs/examples/bills.py", "domination/flow.py", "tests/test_library.py")
+
+
+@pytest.mark.parametrize("page", [CHANGE, ROOT / "docs" / "faust.md"], ids=lambda page: page.name)
+def test_each_piece_of_code_in_a_page_stands_in_a_file(page: Path) -> None:
+    files = ["\n".join(lines((ROOT / name).read_text())) for name in QUOTED]
+    for code in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+        piece = "\n".join(lines(code))
+        assert "faust.App" in piece or any(piece in file for file in files), code
+
+
+def test_each_name_that_the_page_imports_is_there() -> None:
+    table = re.findall(r"^\| `(domination[\w.]+)` \| (.*) \|$", CHANGE.read_text(), re.MULTILINE)
+    assert len(table) == 8
+    for module, names in table:
+        for name in re.findall(r"`(\w+)`", names):
+            assert hasattr(importlib.import_module(module), name), (module, name)
+
+
+def test_the_page_names_each_property_that_is_not_free_and_no_other() -> None:
+    _, _, section = CHANGE.read_text().partition("## Properties that are not free")
+    named = re.findall(r"`([a-z.]+\.[a-z.]+|acks)`", section.partition("[`reserved.py`]")[0])
+    assert sorted(named) == sorted(RESERVED)
 
 
 def rules(text: str) -> list[str]:
@@ -194,14 +244,14 @@ def rules(text: str) -> list[str]:
 def test_the_page_quotes_the_commit_rule_as_it_is() -> None:
     quoted = rules((ROOT / "docs" / "how.md").read_text())
     assert len(quoted) == 7
-    assert quoted == rules(transaction.__doc__ or "")
+    assert quoted == rules(rule.__doc__ or "")
 
 
 def test_the_picture_has_every_step_and_every_rule() -> None:
     picture = (ROOT / "docs" / "images" / "commit-rule.svg").read_text()
     words = set(re.findall(r"<text[^>]*>([^<]+)", picture))
     steps = {each.split(",")[0] for each in words}
-    assert {step.name for step in transaction.Step} <= steps
+    assert {step.name for step in rule.Step} <= steps
     assert {str(number + 1) for number in range(7)} <= words
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from typing import TYPE_CHECKING, Final
+
+from domination.kafka.faults import FaultError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,10 +14,11 @@ if TYPE_CHECKING:
     from domination.exactly_once.ports import Committed
 
 LOG: Final = logging.getLogger("exactly_once")
+_NAP_SECONDS: Final = 0.1
 
 
 class Quiet:
-    """An `Observer` that nothing is done with."""
+    """An `Observer` that does nothing: a base for those that care for some of what they hear."""
 
     def committed(self, committed: Committed) -> None:
         """Do nothing."""
@@ -35,30 +37,37 @@ class Quiet:
 
 
 class StopEvent:
-    """A `Stop` that its owner sets; it logs the first failure and keeps it."""
+    """A `Stop` that its owner sets; it logs the first failure to `log` and keeps it.
 
-    def __init__(self) -> None:
-        self._event = threading.Event()
+    It has no lock, so that a signal handler may set it whatever the main thread is doing.
+    """
+
+    def __init__(self, log: logging.Logger = LOG) -> None:
+        self._log = log
+        self._stopping = False
         self.error: Exception | None = None
 
     @property
     def stopping(self) -> bool:
         """Whether the workers have to drain and end."""
-        return self._event.is_set()
+        return self._stopping
 
     def set(self) -> None:
         """Ask every worker to drain, commit, leave the group and end."""
-        self._event.set()
+        self._stopping = True
 
     def pause(self, seconds: float) -> None:
         """Wait, or until the end."""
-        self._event.wait(seconds)
+        until = time.monotonic() + seconds
+        while not self._stopping and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, _NAP_SECONDS))
 
     def fail(self, error: Exception) -> None:
-        """Note why a worker ends, and let all end."""
+        """Note why a worker ends, and let all end: a `FaultError` is one line, else a traceback."""
         if self.error is None:
             self.error = error
-            LOG.error("%s", error, exc_info=error)
+            known = isinstance(error, FaultError)
+            self._log.error("%s", error, exc_info=None if known else error)
         self.set()
 
 

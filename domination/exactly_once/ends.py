@@ -44,11 +44,18 @@ if TYPE_CHECKING:
 class Ends:
     """A source and a sink that share a session for each worker of this process.
 
-    `properties` are librdkafka's, `bootstrap.servers` among them. Raises `SettingError` for those
-    that are not free. Nothing connects before the dataflow runs.
+    - `properties` are librdkafka's, `bootstrap.servers` among them. Raises `SettingError` for those
+      in `reserved.py`.
+    - `topics` says what is read and written; `group` is the consumer group, which no other program
+      may have.
+    - `observer` makes the `Observer` of a worker from its index, counted from 0. What it hears, it
+      hears on that worker's thread.
+    - `stop` is asked whether to go on, and told of the first failure; by default nobody sets it.
+    - `log` is where they log. They set up no handler.
 
-    A failure never leaves the ends as an exception, which Bytewax would turn into a panic without
-    its message. It goes to `stop.fail`, and every source then ends as at the end of its input.
+    Nothing connects before the dataflow runs. A failure never leaves the ends as an exception,
+    which Bytewax would turn into a panic without its message. It goes to `stop.fail`, and every
+    source then ends as at the end of its input.
     """
 
     def __init__(  # noqa: PLR0913 - most by name, with a default
@@ -73,7 +80,7 @@ class Ends:
         self._log = log
         self._lock = threading.Lock()
         self._identities: dict[int, Identity] = {}
-        self.stop = StopEvent() if stop is None else stop
+        self.stop = StopEvent(log) if stop is None else stop
         self.sessions: dict[int, Session] = {}
         """The sessions of this process, by worker."""
         self.source = Source(self)
@@ -147,9 +154,11 @@ class Ends:
         )
 
     def run(self, flow: Dataflow, workers: int = 1) -> None:
-        """Run a dataflow between these ends until `stop` says so; raises what a worker ended with.
+        """Run a dataflow between these ends until `stop` says so, on so many threads.
 
-        Call it on the main thread.
+        Call it on the main thread. Raises what a worker ended with: a `FaultError`, or a
+        `BrokenContractError` where a step has broken its contract; `stop.fail` has heard it before.
+        What a step itself raises, Bytewax raises.
         """
         cli_main(flow, workers_per_process=workers)  # type: ignore[no-untyped-call]  # Rust's
         if self.stop.error:

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from contextlib import contextmanager, suppress
 from itertools import compress, count, repeat
-from operator import length_hint
+from operator import attrgetter, length_hint
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
@@ -55,6 +55,7 @@ QUEUE_SECONDS: Final = TRANSACTION_SECONDS
 HANG_SECONDS: Final = 0.5
 _SMALLEST_LIMIT: Final = 1_000
 _POLL_SECONDS: Final = 0.1
+_PLACE: Final = attrgetter("place")
 # A call after the one that failed the transaction, or the producer, only says that it has.
 _ECHO: Final = frozenset({KafkaError._STATE, KafkaError._FATAL})
 
@@ -195,7 +196,8 @@ class KafkaWriter:
             places = outcome.kept(range(len(outcome.records)))
             too_large = [Reject(places[index], self.target.too_large) for index in unsent]
             laid_aside = [each for each in outcome.rejects if not each.dropped]
-            if letters := [*laid_aside, *too_large]:
+            # In the order of their records, whichever step has rejected them.
+            if letters := sorted([*laid_aside, *too_large], key=_PLACE):
                 self._write_dead_letters(
                     [(outcome.records.record(each.place), each.fault) for each in letters]
                 )
