@@ -26,14 +26,26 @@ from harness.memory.broken import (
     ReadsOn,
     TrustsATimeout,
 )
-from harness.memory.kafka import TRANSACTION_SECONDS
+from domination.exactly_once.transactional import TRANSACTION_SECONDS
 from harness.memory.line import Fate
 from harness.memory.system import WORKERS, System
 from harness.memory.worker import Kinds
 
 NAMES = st.sampled_from(WORKERS)
 OUTCOMES = st.sampled_from(
-    ["ok", "ok", "ok", "again", "again", "disputed", "refused", "slow", "unanswered", "later", "never"]
+    [
+        "ok",
+        "ok",
+        "ok",
+        "again",
+        "again",
+        "disputed",
+        "refused",
+        "slow",
+        "unanswered",
+        "later",
+        "never",
+    ]
 )
 EVENTS = ["sync", "evict", "tell", "lose", "reach the sink", "expel"]
 FATES = st.builds(Fate, OUTCOMES, st.integers(0, 3), st.booleans())
@@ -93,7 +105,7 @@ class Sessions(RuleBasedStateMachine):
         else:
             self.system.tell(name, lost=event == "lose")
 
-    @rule(name=NAMES, steps=st.integers(0, 8), lost=st.booleans(), owners=st.tuples(NAMES, NAMES))
+    @rule(name=NAMES, steps=st.sampled_from([0, 8, 16]), lost=st.booleans(), owners=st.tuples(NAMES, NAMES))
     def freeze(self, name: str, steps: int, lost: bool, owners: tuple[str, ...]) -> None:
         self.system.freeze(name, steps)
         self.system.tell(name, lost=lost)

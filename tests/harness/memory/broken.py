@@ -129,5 +129,3 @@ class ForgetsDoubt(MemoryWriter):
 
     def in_doubt(self) -> bool:
         return False
-
-

@@ -53,11 +53,11 @@ class Sound:
     """A line on which all goes well, or as it is told."""
 
     def __init__(self, kafka: Kafka, fate: Fate = Fate(records=1000)) -> None:  # noqa: B008 - a value
-        self._kafka = kafka
+        self.kafka = kafka
         self.fate = fate
 
     def send(self, request: Request) -> Reply:
-        return carry(self._kafka, request, self.fate.outcome)
+        return carry(self.kafka, request, self.fate.outcome)
 
     def hears(self) -> bool:
         return heard(self.fate.outcome)

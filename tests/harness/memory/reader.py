@@ -66,9 +66,7 @@ class MemoryReader:
         del most
         return True
 
-    def _sorted(
-        self, taken: list[tuple[int, int]]
-    ) -> tuple[Records | None, dict[int, Position]]:
+    def _sorted(self, taken: list[tuple[int, int]]) -> tuple[Records | None, dict[int, Position]]:
         """Tell records from markers."""
         found = [self.kafka.topic.record(*place) for place in taken]
         records = [record for record in found if record]

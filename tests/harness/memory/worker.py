@@ -81,7 +81,7 @@ class Worker:
                 make_reader,
                 self.writer,
                 Ready(),
-                Availability("memory", float("inf"), self.stop, clock, _LOG),
+                Availability("memory", float("inf"), self.stop, clock, _LOG, free=int),
                 Quiet(),
                 clock,
                 self.stop,

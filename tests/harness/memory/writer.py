@@ -57,7 +57,9 @@ class MemoryWriter:
     def renew(self, timeout: float) -> None:
         if self._owner:
             self.discard()
-        self._limits = self._limits or {name: self.kafka.limits[name] for name in self.target.topics}
+        self._limits = self._limits or {
+            name: self.kafka.limits[name] for name in self.target.topics
+        }
         self._live = True
         self._call(Init(self.target.transactional_id, -1), timeout)
         self._epoch = self.kafka.states[self.target.transactional_id].epoch
