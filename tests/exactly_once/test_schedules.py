@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from domination.exactly_once.rule import Transaction
+from harness.memory.assembly import Kinds
 from harness.memory.broken import (
     AbortsInDoubt,
     AnyMembership,
@@ -27,7 +28,6 @@ from harness.memory.line import Fate
 from harness.memory.reader import MemoryReader
 from harness.memory.requests import EndTransaction, Produce, SendOffsets
 from harness.memory.system import WORKERS, System
-from harness.memory.worker import Kinds
 from harness.memory.writer import MemoryWriter
 
 if TYPE_CHECKING:

@@ -17,8 +17,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from domination.exactly_once.transactional import TRANSACTION_SECONDS
+from harness.memory.assembly import Kinds
 from harness.memory.broken import (
-    AnyMembership,
     CommitsInFlight,
     ForgetsDoubt,
     KeepsItsPlace,
@@ -26,10 +27,8 @@ from harness.memory.broken import (
     ReadsOn,
     TrustsATimeout,
 )
-from domination.exactly_once.transactional import TRANSACTION_SECONDS
 from harness.memory.line import Fate
 from harness.memory.system import WORKERS, System
-from harness.memory.worker import Kinds
 
 NAMES = st.sampled_from(WORKERS)
 OUTCOMES = st.sampled_from(
@@ -47,6 +46,7 @@ OUTCOMES = st.sampled_from(
         "never",
     ]
 )
+STEPS = st.sampled_from([0, 8, 16])
 EVENTS = ["sync", "evict", "tell", "lose", "reach the sink", "expel"]
 FATES = st.builds(Fate, OUTCOMES, st.integers(0, 3), st.booleans())
 
@@ -105,7 +105,12 @@ class Sessions(RuleBasedStateMachine):
         else:
             self.system.tell(name, lost=event == "lose")
 
-    @rule(name=NAMES, steps=st.sampled_from([0, 8, 16]), lost=st.booleans(), owners=st.tuples(NAMES, NAMES))
+    @rule(
+        name=NAMES,
+        steps=st.sampled_from([0, 8, 16]),
+        lost=st.booleans(),
+        owners=st.tuples(NAMES, NAMES),
+    )
     def freeze(self, name: str, steps: int, lost: bool, owners: tuple[str, ...]) -> None:
         self.system.freeze(name, steps)
         self.system.tell(name, lost=lost)
@@ -149,7 +154,6 @@ TestSessions.settings = settings(
         Kinds(rule=CommitsInFlight),
         Kinds(rule=TrustsATimeout),
         Kinds(rule=KeepsItsPlace),
-        Kinds(rule=AnyMembership),
         Kinds(rule=NeverDoubts),
         Kinds(reader=ReadsOn),
         Kinds(writer=ForgetsDoubt),

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, Producer, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
     NewTopic,
+    OffsetSpec,
     ResourceType,
 )
 
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from domination.exactly_once.batch import Record
     from domination.exactly_once.ports import Change
     from kafka_proxy import Held
+
+COMMITTED, UNCOMMITTED = IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED
 
 
 class KafkaSite:
@@ -88,11 +92,10 @@ class KafkaSite:
         producer.produce(self.input, b"aborted", partition=partition)
         producer.flush(30)
         producer.abort_transaction(30)
-        with closing(Consumer(self._client | {"group.id": "ends"})) as consumer:
-            place = TopicPartition(self.input, partition)
-            return int(consumer.get_watermark_offsets(place, timeout=10)[1])
+        self.ended()
+        return self._last([TopicPartition(self.input, partition)], COMMITTED)[0]
 
-    def hold(self, commit: bool) -> Held:  # noqa: FBT001 - or abort
+    def hold(self, commit: bool) -> Held:
         return self._proxy.hold("EndTxn", where=lambda request: request.committed is commit)
 
     def limit(self, topic: str, size: int) -> None:
@@ -107,11 +110,25 @@ class KafkaSite:
             tail.follow([TopicPartition(topic, 0, 0)])
             return [_read(message) for message in tail.to_end()]
 
+    def ended(self) -> None:
+        places = [TopicPartition(self.input, partition) for partition in range(PARTITIONS)]
+        places += [TopicPartition(topic, 0) for topic in (*self.outputs, self.dead_letters)]
+        deadline = time.monotonic() + 30
+        while self._last(places, COMMITTED) != self._last(places, UNCOMMITTED):
+            assert time.monotonic() < deadline, "a transaction is open"
+
     def committed(self) -> Mapping[int, int]:
         with closing(Consumer(self._client | {"group.id": self._group})) as consumer:
             places = [TopicPartition(self.input, partition) for partition in range(PARTITIONS)]
             found = consumer.committed(places, timeout=10)
         return {each.partition: each.offset for each in found if each.offset >= 0}
+
+    def _last(self, places: list[TopicPartition], isolation: IsolationLevel) -> list[int]:
+        """Give the last offset of each partition, or that of its first open transaction."""
+        latest: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        asked = dict.fromkeys(places, latest)
+        found = self._admin.list_offsets(asked, isolation_level=isolation)
+        return [each.result(30).offset for each in found.values()]
 
     def _produce(self, producer: Producer, partition: int, records: tuple[Record, ...]) -> None:
         for each in records:

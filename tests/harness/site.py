@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from domination.exactly_once.batch import Fault
@@ -59,7 +60,7 @@ class Site(Protocol):
     def send_aborted(self, partition: int) -> int:
         """Append what a reader never sees; give the offset behind it."""
 
-    def hold(self, commit: bool) -> Held:  # noqa: FBT001 - or abort
+    def hold(self, commit: bool) -> Held:
         """Let the next request that ends a transaction be sent twice, and come once for now."""
 
     def limit(self, topic: str, size: int) -> None:
@@ -67,6 +68,9 @@ class Site(Protocol):
 
     def read(self, topic: str) -> list[Read]:
         """Read an output to its end."""
+
+    def ended(self) -> None:
+        """Wait until no transaction is open any more: readers see its end a little later."""
 
     def committed(self) -> Mapping[int, int]:
         """Give the group's committed offsets."""
@@ -109,11 +113,10 @@ def until(site: Site, reader: Reader, done: Callable[[], bool]) -> None:
 def rewound(site: Site, reader: Reader) -> Hashable:
     """Read on from the committed offsets, as soon as that can be."""
     for _ in range(TRIES):
-        try:
+        with suppress(NotYetToldError, CallError):
             return reader.rewind(5.0)
-        except (NotYetToldError, CallError):
-            site.settle()
-            reader.poll(0.1, 1)
+        site.settle()
+        reader.poll(0.1, 1)
     raise AssertionError("it cannot be rewound")
 
 
@@ -156,10 +159,19 @@ def renewed(writer: Writer) -> Writer:
 def call(made: Callable[[], Any]) -> None:
     """Make a call until it has an outcome."""
     for _ in range(TRIES):
-        try:
-            made()
-        except CallError as error:
-            if not error.retriable:
-                raise
-        else:
+        with suppress(_RetriableError):
+            _once(made)
             return
+
+
+class _RetriableError(Exception):
+    """The same call may be made again."""
+
+
+def _once(made: Callable[[], Any]) -> None:
+    try:
+        made()
+    except CallError as error:
+        if error.retriable:
+            raise _RetriableError from error
+        raise

@@ -39,15 +39,15 @@ class MemoryStop:
 
 
 class Ready:
-    """A preflight that finds all there, or what it is told to find."""
+    """A preflight that finds all there, until it has a fault to raise, and a name for faults."""
 
-    def __init__(self, *faults: FaultError) -> None:
-        self.faults = list(faults)
+    fault: FaultError | None = None
+    name: FaultError | None = None
 
     def require(self, timeout: float) -> None:
-        del timeout
-        if self.faults:
-            raise self.faults.pop(0)
+        self.asked = timeout
+        if self.fault:
+            raise self.fault
 
     def named(self, fault: FaultError) -> FaultError:
-        return fault
+        return self.name or fault

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice, cycle
+from itertools import cycle, islice
 from typing import TYPE_CHECKING
 
 from harness.memory.group import Group
@@ -61,7 +61,7 @@ class MemorySite:
         self._topic.append(partition, [None, None])
         return self._topic.ends[partition]
 
-    def hold(self, commit: bool) -> _Held:  # noqa: FBT001 - or abort
+    def hold(self, commit: bool) -> _Held:
         self._line.twice = commit
         return _Held(self._kafka)
 
@@ -70,6 +70,9 @@ class MemorySite:
 
     def read(self, topic: str) -> list[Read]:
         return [Read(*sent[1:]) for sent in self._kafka.visible() if sent.topic == topic]
+
+    def ended(self) -> None:
+        """Do nothing: it is seen at once."""
 
     def committed(self) -> Mapping[int, int]:
         return {partition: place.offset for partition, place in self._kafka.committed.items()}

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from domination.exactly_once.batch import BrokenContractError
 from domination.kafka.faults import FencedError
+from harness.memory.assembly import Kinds
 from harness.memory.group import Group
 from harness.memory.kafka import Kafka
 from harness.memory.line import Fate, Sound
 from harness.memory.requests import Init, Request
-from harness.memory.worker import IDLE, Kinds, Worker
+from harness.memory.worker import IDLE, Worker
 
 if TYPE_CHECKING:
     from harness.memory.requests import Sent
@@ -109,6 +110,10 @@ class System:
         # Again, since with the cooperative protocol partitions may have to be given up first.
         self.kafka.group.rebalance((other, other))
         self.work(other, steps)
+        for _ in range(steps):
+            if not self.workers[other].reader.client.callbacks:
+                break
+            self.work(other, 1)
 
     def expel(self, name: str) -> None:
         """Fence a member for good, as one does that takes its name and goes away again."""

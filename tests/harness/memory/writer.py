@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from harness.memory.owner import MemoryClock
     from harness.memory.requests import Request
 
+_TICK_SECONDS: Final = 0.001
 _FAILURES: Final = {
     Answer.REFUSED: Failure.ABORTABLE,
     Answer.TOO_LARGE: Failure.ABORTABLE,
@@ -43,6 +44,7 @@ class MemoryWriter:
         self._line = line
         self._clock = clock
         self._limits: dict[str, int] = {}
+        self._limits_known = False
         self._live = self._owner = self._open = self._doubt = False
         self._epoch = -1
         self._serial = 0
@@ -57,9 +59,9 @@ class MemoryWriter:
     def renew(self, timeout: float) -> None:
         if self._owner:
             self.discard()
-        self._limits = self._limits or {
-            name: self.kafka.limits[name] for name in self.target.topics
-        }
+        if not self._limits_known:
+            self._limits = {name: self.kafka.limits[name] for name in self.target.topics}
+            self._limits_known = True
         self._live = True
         self._call(Init(self.target.transactional_id, -1), timeout)
         self._epoch = self.kafka.states[self.target.transactional_id].epoch
@@ -109,7 +111,7 @@ class MemoryWriter:
         self._refused, self._open = None, False
 
     def shrink(self) -> None:
-        self._limits = {}
+        self._limits_known = False
 
     def discard(self) -> None:
         self._live = self._owner = self._open = self._doubt = False
@@ -162,7 +164,7 @@ class MemoryWriter:
         answer, doubt = self._line.send(request)
         self._doubt |= doubt
         if answer in {Answer.SLOW, Answer.NONE}:
-            self._clock.sleep(timeout)
+            self._clock.sleep(max(timeout, _TICK_SECONDS))
         if answer is not Answer.OK:
             raise _error(answer)
 
