@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 from domination.kafka.faults import UnavailableError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from domination.exactly_once.ports import Clock, Stop
 
 _RETRY_SECONDS: Final = 0.1
@@ -29,17 +31,26 @@ class GaveUpError(UnavailableError):
 class Availability:
     """Knows since when there is trouble, says so once, and gives up after `limit` seconds.
 
-    `servers` names the brokers in that error.
+    `servers` names the brokers in that error. `free` is called when the trouble is over: exceptions
+    hold frames, and frames the clients whose calls have failed.
     """
 
-    def __init__(
-        self, servers: str, limit: float, stop: Stop, clock: Clock, log: logging.Logger
+    def __init__(  # noqa: PLR0913 - one by name
+        self,
+        servers: str,
+        limit: float,
+        stop: Stop,
+        clock: Clock,
+        log: logging.Logger,
+        *,
+        free: Callable[[], object] = gc.collect,
     ) -> None:
         self._servers = servers
         self._limit = limit
         self._stop = stop
         self._clock = clock
         self._log = log
+        self._free = free
         self._seen = clock.now()
         self._trouble_since: float | None = None
         self._trouble: str | UnavailableError = ""
@@ -72,8 +83,7 @@ class Availability:
             self._log.info("going on after %.1f s", self._seen - self._trouble_since)
             self._trouble_since = None
             self.call_seconds = _SHORTEST_SECONDS
-            # Exceptions hold frames, and frames the clients whose calls have failed.
-            gc.collect()
+            self._free()
 
     def answered(self, *, at_end: bool) -> None:
         """Note a sign of life: no progress while what failed is still to be done; raises as below.

@@ -219,14 +219,15 @@ class Transactions:
 
     def _failed(self, error: CallError) -> None:
         """Tell the rule, and end where trying again cannot help (rule 6)."""
-        now = self._clock.now()
+        now, failure = self._clock.now(), error.failure
         if error.too_large:
-            self._writer.shrink()  # Only a new producer has the new limits.
-        self.rule.failed(error.failure, now)
-        settled_by_kafka = error.failure is Failure.FENCED and self.rule.step(now) is not Step.END
+            self._writer.shrink()
+            failure = Failure.UNKNOWN  # Only a new producer has the new limits.
+        self.rule.failed(failure, now)
+        settled_by_kafka = failure is Failure.FENCED and self.rule.step(now) is not Step.END
         if error.fault and not settled_by_kafka:
             raise self._preflight.named(error.fault) from error
-        if error.failure is not Failure.ABORTABLE:
+        if failure is not Failure.ABORTABLE:
             self.portion.failed(self._writer.unsent, self._writer.throttled)
             self._writer.discard()
         self.presence.absence.failed(str(error), answered=error.answered)

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from domination.transaction import Transaction
-from kafka_model import FIRST, TRANSACTION_SECONDS, Answer, Group, Init, Kafka, Request, State
-from worker_model import IDLE, Fate, Worker
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from domination.exactly_once.batch import BrokenContractError
+from domination.kafka.faults import FencedError
+from harness.memory.assembly import Kinds
+from harness.memory.group import Group
+from harness.memory.kafka import Kafka
+from harness.memory.line import Fate, Sound
+from harness.memory.requests import Init, Request
+from harness.memory.worker import IDLE, Worker
+
+if TYPE_CHECKING:
+    from harness.memory.requests import Sent
 
 WORKERS = ("a", "b")
 
@@ -12,50 +23,29 @@ WORKERS = ("a", "b")
 class System:
     """Two workers, one group, and Kafka; what happens to them is a method each."""
 
-    def __init__(
-        self,
-        rule: type[Transaction] = Transaction,
-        worker: type[Worker] = Worker,
-        *,
-        eager: bool = False,
-    ) -> None:
-        self.rule = rule
-        self.worker = worker
-        self.kafka = Kafka(Group(eager), {name: State() for name in WORKERS})
+    def __init__(self, kinds: Kinds = Kinds(), *, eager: bool = False) -> None:  # noqa: B008 - a value
+        self.kinds = kinds
+        self.kafka = Kafka(group=Group(eager))
         self.taken: set[str] = set()
         """Transactional ids that another producer may have taken."""
-        self.workers = {name: self.start(name) for name in WORKERS}
+        self.workers = {name: Worker(name, self.kafka, kinds) for name in WORKERS}
 
-    def start(self, name: str) -> Worker:
-        rule = self.rule(commit_interval=2.0, transaction_timeout=TRANSACTION_SECONDS)
-        worker = self.worker(name, self.kafka, rule)
-        self.kafka.group.clients[name] = worker.member
-        return worker
+    def close(self) -> None:
+        """End all threads."""
+        for worker in self.workers.values():
+            worker.kill()
 
     def act(self, name: str, fate: Fate = Fate()) -> None:  # noqa: B008 - it never changes
         """Let a worker go on to the next point where others may come between."""
         worker = self.workers[name]
-        answer = self.carry(worker, worker.waits_for, fate.outcome)
-        try:
-            worker.waits_for = worker.script.send((answer, fate))
-        except StopIteration:
-            assert not worker.fenced or name in self.taken, "fenced, and by no other producer"
+        worker.go_on(fate)
+        if worker.waits_for is None:
+            if isinstance(worker.error, FencedError):
+                assert name in self.taken, "fenced, and by no other producer"
+            elif worker.error:
+                assert isinstance(worker.error, BrokenContractError), worker.error
+                assert worker.in_flight, "waits for batches that there are not"
             self.crash(name)
-
-    def carry(self, worker: Worker, request: Request | str, outcome: str) -> Answer:
-        """Bring a request to Kafka, and its answer back, as far as the outcome allows."""
-        if isinstance(request, str):
-            return Answer.OK if outcome in ("ok", "again") else Answer.NONE
-        if outcome == "refused":
-            return Answer.REFUSED
-        if outcome != "ok":
-            worker.doubt = True
-        if outcome in ("later", "again"):
-            self.kafka.wire.append(request)
-        if outcome in ("later", "never"):
-            return Answer.NONE
-        answer = self.kafka.receive(request)
-        return Answer.NONE if outcome == "unanswered" else answer
 
     def arrive_late(self, index: int = 0) -> None:
         """Let a request arrive that its client has given up, or sent again."""
@@ -66,10 +56,7 @@ class System:
 
     def flush(self, name: str, outcome: str = "ok") -> None:
         """Let the producer send in the background what it has."""
-        worker = self.workers[name]
-        if worker.unsent and worker.refused is None:
-            answer = self.carry(worker, worker.produce(), outcome)
-            worker.refused = None if answer is Answer.OK else answer
+        self.workers[name].writer.flush(Sound(self.kafka, Fate(outcome)))
 
     def work(  # noqa: PLR0913 - each is a way to go well
         self,
@@ -89,7 +76,7 @@ class System:
             worker = self.workers[name]
             self.kafka.now += 0.5
             if sync:
-                worker.member.sync()
+                worker.reader.client.sync()
             twice = again and not isinstance(worker.waits_for, Init)
             self.act(name, Fate("again" if twice else "ok", records))
             worker = self.workers[name]
@@ -113,8 +100,8 @@ class System:
         worker = self.workers[name]
         if sent and isinstance(worker.waits_for, Request):
             self.kafka.wire.append(worker.waits_for)
-        worker.member.alive = False
-        self.workers[name] = self.start(name)
+        worker.kill()
+        self.workers[name] = Worker(name, self.kafka, self.kinds)
 
     def freeze(self, name: str, steps: int = 0) -> None:
         """Let a member miss its session, and the other one read its partitions."""
@@ -123,6 +110,14 @@ class System:
         # Again, since with the cooperative protocol partitions may have to be given up first.
         self.kafka.group.rebalance((other, other))
         self.work(other, steps)
+        for _ in range(steps):
+            if not self.workers[other].reader.client.callbacks:
+                break
+            self.work(other, 1)
+
+    def expel(self, name: str) -> None:
+        """Fence a member for good, as one does that takes its name and goes away again."""
+        self.kafka.group.expel(self.workers[name].reader.client)
 
     def take_id(self, name: str) -> None:
         """Let another producer take the transactional id."""
@@ -130,12 +125,12 @@ class System:
         self.kafka.fence(name)
 
     def tell(self, name: str, *, lost: bool) -> None:
-        self.kafka.group.tell(self.workers[name].member, lost=lost)
+        self.kafka.group.tell(self.workers[name].reader.client, lost=lost)
 
     def settle(self) -> None:
         """Let the faults end: whatever has happened, both workers find back to work."""
         self.kafka.wire.clear()
-        before = dict(self.kafka.committed)
+        before, firsts = dict(self.kafka.committed), self.kafka.topic.firsts
         for _ in range(60):
             for member in list(self.kafka.group.members.values()):
                 if not member.alive:
@@ -145,18 +140,46 @@ class System:
                 self.kafka.time_out(name)
             self.kafka.group.rebalance(WORKERS)
             for name in WORKERS:
-                self.work(name)
+                self.work(name, 12)
             self.check()
-            owners = [self.workers[name].member.granted for name in WORKERS]
+            owners = [self.workers[name].reader.client.granted for name in WORKERS]
             if owners == [{0}, {1}] and all(
-                self.kafka.committed.get(p, 0) > before.get(p, FIRST[p]) for p in FIRST
+                p in self.kafka.committed
+                and self.kafka.committed[p].offset > (before[p].offset if p in before else first)
+                for p, first in firsts.items()
             ):
                 return
         raise AssertionError("a worker does not find back to work")
 
     def check(self) -> None:
         """At any moment the output is exactly what the committed offsets say has been read."""
-        lost, twice = self.kafka.faults()
+        lost, twice = self.faults()
         assert not lost, f"lost: {lost}"
         assert not twice, f"twice: {twice}"
-        assert self.kafka.in_order(), "out of order"
+        assert self.in_order(), "out of order"
+
+    def faults(self) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """Give what is lost, and what is there twice or too early, as the offsets have it."""
+        topic = self.kafka.topic
+        seen = Counter(map(place, self.kafka.visible()))
+        due = Counter(
+            (partition, offset)
+            for partition, end in self.kafka.committed.items()
+            for offset in range(topic.firsts[partition], end.offset)
+            if topic.record(partition, offset)
+        )
+        return sorted(due - seen), sorted(seen - due)
+
+    def in_order(self) -> bool:
+        """Tell whether each partition's records stand in each output in their order."""
+        columns: dict[tuple[str, int], list[int]] = {}
+        for sent in self.kafka.visible():
+            partition, offset = place(sent)
+            columns.setdefault((sent.topic, partition), []).append(offset)
+        return all(column == sorted(column) for column in columns.values())
+
+
+def place(sent: Sent) -> tuple[int, int]:
+    """Give the partition and the offset of the input record that became this."""
+    partition, offset = (sent.value or b"").split(b":")
+    return int(partition), int(offset)

@@ -1,7 +1,8 @@
-"""The commit rule, driven against a model of Kafka by every order of events."""
+"""The session, driven against a model of Kafka by every order of events."""
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -16,34 +17,48 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from broken_rules import (
-    AnyMembership,
+from domination.exactly_once.transactional import TRANSACTION_SECONDS
+from harness.memory.assembly import Kinds
+from harness.memory.broken import (
     CommitsInFlight,
+    ForgetsDoubt,
     KeepsItsPlace,
     NeverDoubts,
+    ReadsOn,
     TrustsATimeout,
 )
-from domination.transaction import Transaction
-from kafka_model import TRANSACTION_SECONDS
-from system_model import WORKERS, System
-from worker_model import Fate, Worker
+from harness.memory.line import Fate
+from harness.memory.system import WORKERS, System
 
 NAMES = st.sampled_from(WORKERS)
 OUTCOMES = st.sampled_from(
-    ["ok", "ok", "ok", "again", "again", "refused", "unanswered", "later", "never"]
+    [
+        "ok",
+        "ok",
+        "ok",
+        "again",
+        "again",
+        "disputed",
+        "refused",
+        "slow",
+        "unanswered",
+        "later",
+        "never",
+    ]
 )
+STEPS = st.sampled_from([0, 8, 16])
+EVENTS = ["sync", "evict", "tell", "lose", "reach the sink", "expel"]
 FATES = st.builds(Fate, OUTCOMES, st.integers(0, 3), st.booleans())
 
 
-class CommitRule(RuleBasedStateMachine):
+class Sessions(RuleBasedStateMachine):
     """Two workers, one group; whatever may happen to them, at any step."""
 
-    rule_type = Transaction
-    worker_type = Worker
+    kinds = Kinds()
 
     @initialize(eager=st.booleans(), settled=st.sampled_from([True, True, False]))
     def start(self, eager: bool, settled: bool) -> None:
-        self.system = System(self.rule_type, self.worker_type, eager=eager)
+        self.system = System(self.kinds, eager=eager)
         if settled:
             self.system.settle()
 
@@ -76,19 +91,26 @@ class CommitRule(RuleBasedStateMachine):
     def rebalance(self, owners: tuple[str, ...]) -> None:
         self.system.kafka.group.rebalance(owners)
 
-    @rule(name=NAMES, event=st.sampled_from(["sync", "evict", "tell", "lose", "reach the sink"]))
+    @rule(name=NAMES, event=st.sampled_from(EVENTS))
     def pass_by(self, name: str, event: str) -> None:
         """Let something happen that a worker does not ask for."""
         if event == "sync":
-            self.system.workers[name].member.sync()
+            self.system.workers[name].reader.client.sync()
         elif event == "evict":
             self.system.kafka.group.evict(name)
+        elif event == "expel":
+            self.system.expel(name)
         elif event == "reach the sink":
             self.system.workers[name].reach_the_sink()
         else:
             self.system.tell(name, lost=event == "lose")
 
-    @rule(name=NAMES, steps=st.integers(0, 8), lost=st.booleans(), owners=st.tuples(NAMES, NAMES))
+    @rule(
+        name=NAMES,
+        steps=st.sampled_from([0, 8, 16]),
+        lost=st.booleans(),
+        owners=st.tuples(NAMES, NAMES),
+    )
     def freeze(self, name: str, steps: int, lost: bool, owners: tuple[str, ...]) -> None:
         self.system.freeze(name, steps)
         self.system.tell(name, lost=lost)
@@ -101,7 +123,7 @@ class CommitRule(RuleBasedStateMachine):
         if fault in ("crash", "sent"):
             self.system.crash(name, sent=fault == "sent")
         elif fault == "stop":
-            self.system.workers[name].stopping = True
+            self.system.workers[name].stop.stopping = True
         elif fault == "take id":
             self.system.take_id(name)
         else:
@@ -115,12 +137,13 @@ class CommitRule(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "system"):
-            self.system.settle()
+            with closing(self.system):
+                self.system.settle()
 
 
-TestCommitRule = CommitRule.TestCase
+TestSessions = Sessions.TestCase
 # Fifty events each: with more the soak of one seed takes minutes.
-TestCommitRule.settings = settings(
+TestSessions.settings = settings(
     max_examples=min(settings().max_examples, 2000), suppress_health_check=list(HealthCheck)
 )
 
@@ -128,15 +151,16 @@ TestCommitRule.settings = settings(
 @pytest.mark.parametrize(
     "broken",
     [
-        CommitsInFlight,
-        TrustsATimeout,
-        KeepsItsPlace,
-        AnyMembership,
-        NeverDoubts,
+        Kinds(rule=CommitsInFlight),
+        Kinds(rule=TrustsATimeout),
+        Kinds(rule=KeepsItsPlace),
+        Kinds(rule=NeverDoubts),
+        Kinds(reader=ReadsOn),
+        Kinds(writer=ForgetsDoubt),
     ],
 )
-def test_the_search_finds_a_broken_rule(broken: type[Transaction]) -> None:
-    machine: Any = type("Broken", (CommitRule,), {"rule_type": broken})
+def test_the_search_finds_what_is_broken(broken: Kinds) -> None:
+    machine: Any = type("Broken", (Sessions,), {"kinds": broken})
     search = settings(
         max_examples=1000,
         stateful_step_count=50,

@@ -1,0 +1,92 @@
+"""The steps for batches, in a dataflow: they work on items, and keep each batch whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import bytewax.operators as op
+import pytest
+from bytewax.dataflow import Dataflow, Stream
+from bytewax.testing import TestingSink, TestingSource, run_main
+
+from domination.exactly_once import operators as xop
+from domination.exactly_once.batch import Batch, Fault, Records, Reject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ODD = Fault("odd", "it is odd")
+
+
+def run(steps: Callable[[Stream[Batch[int]]], Stream[Batch[Any]]], *values: int) -> Batch[Any]:
+    """Let a batch of numbers run through a dataflow."""
+    records = Records("in", [b"%d" % value for value in values])
+    numbers = records.map(lambda items: [int(item or b"") for item in items])
+    found: list[Batch[Any]] = []
+    flow = Dataflow("steps")
+    op.output("out", steps(op.input("in", flow, TestingSource([numbers]))), TestingSink(found))
+    run_main(flow)  # type: ignore[no-untyped-call]
+    (batch,) = found
+    assert batch.records is records
+    batch.outcome([b""] * len(batch.items)).check()
+    return batch
+
+
+def odd(number: int) -> int | Fault:
+    return ODD if number % 2 else number
+
+
+def test_map_makes_another_item_of_each() -> None:
+    assert run(lambda up: xop.map("double", up, lambda item: 2 * item), 1, 2).items == [2, 4]
+
+
+def test_map_all_makes_them_all_at_once() -> None:
+    batch = run(lambda up: xop.map_all("shift", up, lambda items: [sum(items)] * 2), 1, 2)
+    assert batch.items == [3, 3]
+
+
+def test_map_all_that_does_not_give_as_many_ends_the_dataflow() -> None:
+    with pytest.raises(Exception, match="step"):
+        run(lambda up: xop.map_all("lose", up, lambda _: []), 1)
+
+
+@pytest.mark.parametrize("drop", [False, True])
+def test_filter_rejects_what_its_predicate_is_not_true_of(drop: bool) -> None:
+    batch = run(
+        lambda up: xop.filter("even", up, lambda item: item % 2 == 0, "odd", "it is odd", drop),
+        *range(4),
+    )
+    assert batch.items == [0, 2]
+    assert batch.rejects == [Reject(1, ODD, drop), Reject(3, ODD, drop)]
+
+
+def test_filter_that_says_nothing_names_its_step() -> None:
+    batch = run(lambda up: xop.filter("even", up, lambda item: item % 2 == 0, "odd"), 1)
+    (reject,) = batch.rejects
+    assert reject.fault.message == "refused by step steps.even"
+
+
+def test_filter_faults_lays_aside_the_items_that_are_faults() -> None:
+    batch = run(lambda up: xop.filter_faults("good", xop.map("judge", up, odd)), *range(4))
+    assert batch.items == [0, 2]
+    assert batch.rejects == [Reject(1, ODD), Reject(3, ODD)]
+
+
+def test_filter_faults_leaves_a_good_batch_as_it_is() -> None:
+    batch = run(lambda up: xop.filter_faults("good", xop.map("judge", up, odd)), 0, 2)
+    assert batch.items == [0, 2]
+    assert batch.places is None
+
+
+def test_steps_after_a_reject_see_only_what_is_left() -> None:
+    def steps(up: Stream[Batch[int]]) -> Stream[Batch[int]]:
+        even = xop.filter_faults("good", xop.map("judge", up, odd))
+        return xop.filter("large", even, lambda item: item > 0, "small")
+
+    batch = run(steps, *range(5))
+    assert batch.items == [2, 4]
+    assert [(each.place, each.fault.reason) for each in batch.rejects] == [
+        (1, "odd"),
+        (3, "odd"),
+        (0, "small"),
+    ]

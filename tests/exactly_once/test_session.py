@@ -1,0 +1,277 @@
+"""What a session does with steps that break their contract, with failures, and when it ends."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from domination.exactly_once.batch import BrokenContractError, Fault, Outcome, Records, Reject
+from domination.exactly_once.defaults import Quiet
+from domination.exactly_once.ports import CallError
+from domination.exactly_once.session import STUCK_SECONDS
+from domination.kafka.faults import (
+    FencedError,
+    MissingError,
+    NoBrokerError,
+    UnavailableError,
+)
+from harness.memory.assembly import DEAD_LETTERS, OUTPUT, Alone, Kinds
+from harness.memory.kafka import Kafka
+from harness.memory.line import Fate
+from harness.memory.owner import Ready
+from harness.memory.writer import MemoryWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from domination.exactly_once.ports import Committed
+
+BAD = Fault("bad", "it is bad")
+
+
+def values(batch: Records) -> Outcome:
+    return batch.outcome(batch.values)
+
+
+BREACHES: dict[str, tuple[Callable[[Records], Outcome], str]] = {
+    "loses a record": (lambda batch: Outcome(batch, []), "lost or added"),
+    "adds a record": (lambda batch: Outcome(batch, [b"x"] * 9), "lost or added"),
+    "rejects a record twice": (
+        lambda batch: Outcome(batch, [], rejects=[Reject(0, BAD), Reject(0, BAD)]),
+        "twice",
+    ),
+    "rejects a place behind the last": (
+        lambda batch: Outcome(batch, [b"x"], rejects=[Reject(2, BAD)]),
+        "does not have",
+    ),
+    "rejects a place before the first": (
+        lambda batch: Outcome(batch, [b"x"], rejects=[Reject(-1, BAD)]),
+        "does not have",
+    ),
+    "makes records of its own": (
+        lambda batch: values(Records(batch.topic, batch.values)),
+        "records of its own",
+    ),
+    "chooses a topic that there is not": (
+        lambda batch: batch.outcome(batch.values, topics=["other"] * len(batch)),
+        "no output topic",
+    ),
+}
+
+
+@pytest.mark.parametrize("breach", BREACHES)
+def test_a_step_that_breaks_its_contract_ends_the_session(breach: str) -> None:
+    alone = Alone(Kafka())
+    make, why = BREACHES[breach]
+    with pytest.raises(BrokenContractError, match=why):
+        alone.session.write(make(alone.batch()))
+
+
+@pytest.mark.parametrize("column", ["keys", "headers", "timestamps", "topics", "kinds"])
+@pytest.mark.parametrize("length", [1, 3])
+def test_a_column_of_another_length_ends_the_session(column: str, length: int) -> None:
+    alone = Alone(Kafka())
+    batch = alone.batch()
+    assert len(batch) == 2
+    columns: dict[str, Any] = {column: [OUTPUT] * length}
+    with pytest.raises(BrokenContractError, match=rf"{length} {column} for 2"):
+        alone.session.write(batch.outcome(batch.values, **columns))
+
+
+def test_a_batch_of_another_worker_ends_the_session() -> None:
+    one, two = Alone(Kafka()), Alone(Kafka())
+    two.batch()
+    with pytest.raises(BrokenContractError, match="another worker"):
+        two.session.write(values(one.batch()))
+
+
+def test_a_batch_that_does_not_reach_the_sink_ends_the_session_in_the_end() -> None:
+    alone = Alone(Kafka())
+    alone.batch()
+    alone.clock.sleep(1.0)
+    assert alone.turn() == []
+    alone.clock.sleep(STUCK_SECONDS)
+    assert alone.turn() == []
+    alone.clock.sleep(0.1)
+    with pytest.raises(BrokenContractError, match="drops, keeps or repeats"):
+        alone.turn()
+
+
+def test_each_batch_that_reaches_the_sink_begins_the_wait_anew() -> None:
+    alone = Alone(Kafka())
+    first, _ = alone.batch(), alone.batch()
+    alone.clock.sleep(1.0)
+    assert alone.turn() == []
+    alone.clock.sleep(STUCK_SECONDS)
+    alone.session.write(values(first))
+    alone.clock.sleep(STUCK_SECONDS)
+    assert alone.turn() == []
+
+
+def work(alone: Alone, turns: int) -> None:
+    """Let a dataflow run whose steps do nothing, a tenth of a second a turn."""
+    for _ in range(turns):
+        alone.clock.sleep(0.1)
+        for batch in alone.turn() or ():
+            alone.session.write(values(batch))
+
+
+def test_a_session_gives_up_once_nobody_has_answered_for_its_limit() -> None:
+    preflight = Ready()
+    preflight.fault = UnavailableError("nobody")
+    alone = Alone(Kafka(), preflight=preflight, limit=120.0)
+    with pytest.raises(NoBrokerError, match="for 120 s"):
+        work(alone, 2000)
+    assert 120.0 < alone.clock.now() < 121.0
+    assert alone.session.unready == "has not heard from the broker"
+
+
+@pytest.mark.parametrize("outcome", ["never", "slow", "refused", "unanswered"])
+def test_a_session_gives_up_once_no_call_has_succeeded_for_its_limit(outcome: str) -> None:
+    alone = Alone(Kafka(), limit=120.0)
+    work(alone, 30)
+    began = alone.clock.now()
+    alone.line.fate = Fate(outcome)
+    with pytest.raises(NoBrokerError):
+        work(alone, 2000)
+    # The trouble begins with the next commit, and the last call may take its time.
+    assert 120.0 < alone.clock.now() - began < 140.0
+
+
+def test_trouble_that_ends_in_time_is_forgotten() -> None:
+    alone = Alone(Kafka(), limit=120.0)
+    for _ in range(3):
+        alone.line.fate = Fate("never")
+        until = alone.clock.now() + 100
+        while alone.clock.now() < until:
+            work(alone, 1)
+        before = dict(alone.kafka.committed)
+        alone.line.fate = Fate(records=1000)
+        work(alone, 30)
+        assert alone.kafka.committed != before
+
+
+class Hurt(MemoryWriter):
+    """Fails to commit, for good."""
+
+    def commit(self, timeout: float) -> None:
+        del timeout
+        raise CallError("committing", fault=MissingError(()))
+
+
+def test_the_preflight_names_what_an_error_does_not_tell() -> None:
+    preflight = Ready()
+    preflight.name = MissingError([OUTPUT])
+    alone = Alone(Kafka(), Kinds(writer=Hurt), preflight=preflight)
+    with pytest.raises(MissingError, match=f"no topic {OUTPUT}"):
+        work(alone, 20)
+
+
+def test_what_the_preflight_finds_ends_the_session() -> None:
+    preflight = Ready()
+    preflight.fault = MissingError(["in"])
+    with pytest.raises(MissingError):
+        Alone(Kafka(), preflight=preflight).turn()
+
+
+def test_a_fenced_session_ends() -> None:
+    alone = Alone(Kafka())
+    alone.session.write(values(alone.batch()))
+    alone.kafka.fence("a")
+    alone.clock.sleep(1.0)
+    with pytest.raises(FencedError):
+        alone.turn()
+
+
+def test_a_record_that_a_topic_no_longer_takes_becomes_a_dead_letter() -> None:
+    alone = Alone(Kafka())
+    large = random.Random(1).randbytes(3000)
+    for _ in range(40):
+        for batch in alone.turn() or ():
+            alone.kafka.limits[OUTPUT] = 2000
+            alone.session.write(batch.outcome([large, *batch.values[1:]]))
+    assert len([sent for sent in alone.kafka.visible() if sent.topic == DEAD_LETTERS]) > 1
+    assert not [sent for sent in alone.kafka.visible() if sent.value == large]
+
+
+class Heard(Quiet):
+    """Keeps what it hears."""
+
+    def __init__(self) -> None:
+        self.transactions: list[Committed] = []
+        self.outcomes: list[str] = []
+
+    def committed(self, committed: Committed) -> None:
+        self.transactions.append(committed)
+
+    def ended(self, outcome: str) -> None:
+        self.outcomes.append(outcome)
+
+
+def commit_one(alone: Alone, columns: dict[str, Any], faults: list[Fault | None]) -> None:
+    batch = alone.batch()
+    left = batch.reject(faults)
+    alone.session.write(left.outcome(left.items, **columns))
+    alone.clock.sleep(1.0)
+    alone.turn()
+
+
+def test_the_observer_hears_what_a_transaction_held() -> None:
+    heard = Heard()
+    alone = Alone(Kafka(), observer=heard)
+    commit_one(alone, {"kinds": ["good"]}, [BAD, None])
+    committed = heard.transactions[-1]
+    assert committed.records == 2
+    assert committed.kinds == [["good"]]
+    assert committed.rejects == {"bad": 1}
+    assert committed.dropped == {}
+    assert committed.seconds == pytest.approx(1.0)
+
+
+def test_the_observer_hears_of_a_transaction_that_is_aborted() -> None:
+    heard = Heard()
+    alone = Alone(Kafka(), observer=heard)
+    alone.session.write(values(alone.batch()))
+    alone.clock.sleep(1.0)
+    before = len(heard.transactions)
+    alone.kafka.group.generation += 1  # Its offsets are refused.
+    alone.turn()
+    assert heard.outcomes == ["aborted"]
+    assert len(heard.transactions) == before
+
+
+def test_the_observer_hears_of_a_transaction_whose_outcome_is_unknown() -> None:
+    heard = Heard()
+    alone = Alone(Kafka(), observer=heard)
+    alone.session.write(values(alone.batch()))
+    alone.clock.sleep(1.0)
+    alone.line.fate = Fate("unanswered")
+    alone.turn()
+    alone.line.fate = Fate(records=1000)
+    alone.turn()
+    assert heard.outcomes == ["unknown"]
+
+
+def test_a_session_that_is_to_end_waits_for_what_is_in_flight_and_commits_it() -> None:
+    alone = Alone(Kafka())
+    batch = alone.batch()
+    alone.stop.stopping = True
+    assert alone.turn() == []
+    before = dict(alone.kafka.committed)
+    alone.session.write(values(batch))
+    assert alone.turn() is None
+    assert alone.kafka.committed != before
+
+
+def test_a_session_that_closes_leaves_the_group_and_commits_nothing_more() -> None:
+    alone = Alone(Kafka())
+    batch = alone.batch()
+    before = dict(alone.kafka.committed)
+    alone.session.close()
+    alone.session.close()
+    alone.session.write(values(batch))
+    assert alone.turn() is None
+    assert not alone.kafka.group.members
+    assert alone.kafka.committed == before

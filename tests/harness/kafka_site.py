@@ -1,0 +1,148 @@
+"""A site on a real Kafka."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import Consumer, IsolationLevel, Producer, TopicPartition
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
+
+from domination.exactly_once.reader import KafkaReader, Subscription
+from domination.exactly_once.writer import KafkaWriter
+from domination.kafka.client import Connection
+from domination.kafka.faults import Rights
+from domination.kafka.tail import Tail
+from harness.site import PARTITIONS, Read, target
+from kafka_proxy import KafkaProxy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from confluent_kafka import Message
+
+    from domination.exactly_once.batch import Record
+    from domination.exactly_once.ports import Change
+    from kafka_proxy import Held
+
+COMMITTED, UNCOMMITTED = IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED
+
+
+class KafkaSite:
+    """A `Site` of its own on a shared broker; writers work through a proxy."""
+
+    def __init__(self, servers: str) -> None:
+        name = uuid.uuid4().hex[:8]
+        self.input, self.dead_letters = f"in-{name}", f"dead-{name}"
+        self.outputs = (f"left-{name}", f"right-{name}")
+        self._group = f"group-{name}"
+        self._log = logging.getLogger("site")
+        self._proxy = KafkaProxy(servers)
+        self._connection = Connection({"bootstrap.servers": servers}, self._log)
+        self._proxied = Connection({"bootstrap.servers": self._proxy.address}, self._log)
+        self._client: dict[str, Any] = {"bootstrap.servers": servers, "log_level": 0}
+        self._admin = AdminClient(self._client)
+        self._ends: list[Callable[[], None]] = [self._proxy.close]
+        topics = [
+            NewTopic(self.input, PARTITIONS, 1),
+            *(NewTopic(each, 1, 1) for each in (*self.outputs, self.dead_letters)),
+        ]
+        for made in self._admin.create_topics(topics).values():
+            made.result(30)
+
+    def close(self) -> None:
+        """End all that was made here."""
+        for end in reversed(self._ends):
+            end()
+
+    def reader(self, name: str, changes: Callable[[Change], None]) -> KafkaReader:
+        written = (*self.outputs, self.dead_letters)
+        subscription = Subscription(self.input, self._group, name, written, Rights())
+        reader = KafkaReader(self._connection, subscription, changes, self._log)
+        self._ends.append(lambda: reader.close(5.0))
+        reader.subscribe()
+        return reader
+
+    def writer(self, name: str, outputs: int = 2) -> KafkaWriter:
+        writer = KafkaWriter(self._proxied, target(f"{name}-{self._group}", self, outputs))
+        self._ends.append(lambda: writer.close(1.0))
+        return writer
+
+    def settle(self) -> None:
+        """Do nothing: the broker does it."""
+
+    def send(self, partition: int, *records: Record) -> None:
+        self._produce(Producer(self._client), partition, records)
+
+    def send_aborted(self, partition: int) -> int:
+        producer = Producer(self._client | {"transactional.id": f"aborted-{self._group}"})
+        producer.init_transactions(30)
+        producer.begin_transaction()
+        producer.produce(self.input, b"aborted", partition=partition)
+        producer.flush(30)
+        producer.abort_transaction(30)
+        self.ended()
+        return self._last([TopicPartition(self.input, partition)], COMMITTED)[0]
+
+    def hold(self, commit: bool) -> Held:
+        return self._proxy.hold("EndTxn", where=lambda request: request.committed is commit)
+
+    def limit(self, topic: str, size: int) -> None:
+        entry = ConfigEntry(
+            "max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET
+        )
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+        self._admin.incremental_alter_configs([resource])[resource].result(30)
+
+    def read(self, topic: str) -> list[Read]:
+        with closing(Tail(self._connection, "reads", wait_ms=10)) as tail:
+            tail.follow([TopicPartition(topic, 0, 0)])
+            return [_read(message) for message in tail.to_end()]
+
+    def ended(self) -> None:
+        places = [TopicPartition(self.input, partition) for partition in range(PARTITIONS)]
+        places += [TopicPartition(topic, 0) for topic in (*self.outputs, self.dead_letters)]
+        deadline = time.monotonic() + 30
+        while self._last(places, COMMITTED) != self._last(places, UNCOMMITTED):
+            assert time.monotonic() < deadline, "a transaction is open"
+
+    def committed(self) -> Mapping[int, int]:
+        with closing(Consumer(self._client | {"group.id": self._group})) as consumer:
+            places = [TopicPartition(self.input, partition) for partition in range(PARTITIONS)]
+            found = consumer.committed(places, timeout=10)
+        return {each.partition: each.offset for each in found if each.offset >= 0}
+
+    def _last(self, places: list[TopicPartition], isolation: IsolationLevel) -> list[int]:
+        """Give the last offset of each partition, or that of its first open transaction."""
+        latest: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        asked = dict.fromkeys(places, latest)
+        found = self._admin.list_offsets(asked, isolation_level=isolation)
+        return [each.result(30).offset for each in found.values()]
+
+    def _produce(self, producer: Producer, partition: int, records: tuple[Record, ...]) -> None:
+        for each in records:
+            producer.produce(
+                self.input,
+                each.value,
+                each.key,
+                partition,
+                timestamp=each.timestamp,
+                headers=each.headers or [],
+            )
+        assert producer.flush(30) == 0
+
+
+def _read(message: Message) -> Read:
+    headers: Any = message.headers() or []
+    return Read(message.key(), message.value(), headers, message.timestamp()[1])

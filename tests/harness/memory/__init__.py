@@ -1,0 +1,1 @@
+"""A session in memory: a model of Kafka, a reader and a writer on it, and whom they serve."""
