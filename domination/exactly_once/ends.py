@@ -103,19 +103,19 @@ class Ends:
         self._identities[worker_index] = identity
         clock, servers = SystemClock(), self._connection.servers
         return Parts(
-            Transaction(options.commit_interval, TRANSACTION_SECONDS),
-            topics.read,
-            KafkaReaders(self._connection, self._subscription(identity), log),
-            KafkaWriter(self._connection, self._target(identity)),
-            EndOffsets(self._connection, topics.read),
-            KafkaPreflight(self._connection, topics.needed),
-            Availability(servers, options.availability_timeout, self.stop, clock, log),
-            self._observer(worker_index),
-            clock,
-            self.stop,
-            log,
-            options.commit_interval,
-            f"kafka {servers}, group {self._group}, instance {identity.instance}: "
+            rule=Transaction(options.commit_interval, TRANSACTION_SECONDS),
+            topic=topics.read,
+            readers=KafkaReaders(self._connection, self._subscription(identity), log),
+            writer=KafkaWriter(self._connection, self._target(identity)),
+            ends=EndOffsets(self._connection, topics.read),
+            preflight=KafkaPreflight(self._connection, topics.needed),
+            availability=Availability(servers, options.availability_timeout, self.stop, clock, log),
+            observer=self._observer(worker_index),
+            clock=clock,
+            stop=self.stop,
+            log=log,
+            commit_interval=options.commit_interval,
+            joining=f"kafka {servers}, group {self._group}, instance {identity.instance}: "
             f"{topics.read} to {', '.join(topics.write)}, dead letters to {topics.dead_letters}",
         )
 

@@ -169,10 +169,15 @@ def test_an_end_behind_what_nobody_sees_is_to_be_committed_once(site: Site) -> N
     assert dict(reader.take_unled()) == {}
 
 
-def test_records_that_are_not_read_yet_are_counted(site: Site) -> None:
+def test_a_reader_knows_what_the_group_has_and_what_it_has_read_itself(site: Site) -> None:
     reader = reading(site)
     read_back(site, reader, b"a")
-    assert reader.behind() == {0: 0, 1: 0}
+    assert {p: (at.committed, at.read) for p, at in reader.places().items()} == {
+        0: (0, 1),
+        1: (0, 0),
+    }
+    reader.committed({0: Position(1)})
+    assert reader.places()[0].committed == 1
 
 
 def test_a_membership_stays_while_it_is_the_same_member(site: Site) -> None:
@@ -226,8 +231,20 @@ def test_who_leaves_gives_its_partitions_up_at_once(site: Site) -> None:
     assert list(batch(reading(site, "two")).values) == [b"a"]
 
 
-def test_a_broker_that_is_there_answers(site: Site) -> None:
-    assert site.reader("one", ignore).answers(10.0)
+def test_a_group_that_is_there_is_heard_and_a_member_may_have_partitions(site: Site) -> None:
+    reader = site.reader("one", ignore)
+    assert not reader.has_partitions
+    assert reader.is_heard(10.0)
+    until(site, reader, lambda: reader.member)
+    assert reader.has_partitions
+
+
+def test_who_is_asked_to_gives_all_places_again_to_be_committed_once_more(site: Site) -> None:
+    reader = joined(site)
+    rewound(site, reader)
+    reader.take_unled()
+    reader.rewind(5.0, again=True)
+    assert set(reader.take_unled()) == {0, 1}
 
 
 # A writer.

@@ -19,6 +19,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from domination.exactly_once.link import Link
 from domination.exactly_once.reader import KafkaReader, Subscription
 from domination.exactly_once.writer import KafkaWriter
 from domination.kafka.client import Connection
@@ -69,7 +70,7 @@ class KafkaSite:
     def reader(self, name: str, changes: Callable[[Change], None]) -> KafkaReader:
         written = (*self.outputs, self.dead_letters)
         subscription = Subscription(self.input, self._group, name, written, Rights())
-        reader = KafkaReader(self._connection, subscription, changes, self._log)
+        reader = KafkaReader(self._connection, subscription, changes, Link(self._log), self._log)
         self._ends.append(lambda: reader.close(5.0))
         reader.subscribe()
         return reader

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from domination.exactly_once.availability import Availability
 from domination.exactly_once.batch import Fault
 from domination.exactly_once.dead_letter import Form
 from domination.exactly_once.defaults import Quiet
+from domination.exactly_once.parts import Parts
 from domination.exactly_once.rule import Transaction
-from domination.exactly_once.session import Parts, Session
+from domination.exactly_once.session import Session
 from domination.exactly_once.transactional import TRANSACTION_SECONDS
 from domination.exactly_once.writer import Target
 from domination.kafka.faults import Rights
 from harness.memory.line import Sound
-from harness.memory.owner import MemoryClock, MemoryStop, Ready
+from harness.memory.owner import MemoryClock, MemoryEnds, MemoryStop, Ready
 from harness.memory.reader import MemoryReader
 from harness.memory.topic import INPUT
 from harness.memory.writer import MemoryWriter
@@ -72,27 +74,39 @@ class Assembly:
         target = Target(name, INPUT, (OUTPUT,), DEAD_LETTERS, Form("memory."), TOO_LARGE, Rights())
         self.writer = kinds.writer(kafka, line, self.clock, target)
 
-        def make_reader(changes: Callable[[Change], None]) -> MemoryReader:
-            self.reader = kinds.reader(kafka, line, self.clock, name, changes)
-            self.reader.wanted = WANTED
-            return self.reader
-
+        self._new_reader = partial(kinds.reader, kafka, line, self.clock, name)
         self.session = kinds.session(
             Parts(
-                self.rule,
-                make_reader,
-                self.writer,
-                preflight or Ready(),
+                rule=self.rule,
+                topic=INPUT,
+                readers=self,
+                writer=self.writer,
+                ends=MemoryEnds(kafka),
+                preflight=preflight or Ready(),
                 # Nothing here is worth a search for garbage.
-                Availability("memory", limit, self.stop, self.clock, _LOG, free=int),
-                observer or Quiet(),
-                self.clock,
-                self.stop,
-                _LOG,
-                COMMIT_SECONDS,
-                "joining",
+                availability=Availability("memory", limit, self.stop, self.clock, _LOG, free=int),
+                observer=observer or Quiet(),
+                clock=self.clock,
+                stop=self.stop,
+                log=_LOG,
+                commit_interval=COMMIT_SECONDS,
+                joining="joining",
             )
         )
+
+    def make(self, changes: Callable[[Change], None]) -> MemoryReader:
+        """Make the session's next reader: an assembly is its `Readers`."""
+        self.reader = self._new_reader(changes)
+        self.reader.wanted = WANTED
+        return self.reader
+
+    def broken(self) -> bool:
+        """Tell that no connection has fallen silent."""
+        return False
+
+    def outdated(self) -> str | None:
+        """Tell that each reader reads alike."""
+        return None
 
 
 class Alone(Assembly):

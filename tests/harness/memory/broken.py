@@ -119,9 +119,9 @@ class DeafInRepair(MemoryReader):
 class ReadsOn(MemoryReader):
     """Looks up the committed offsets, and reads on from where it was."""
 
-    def rewind(self, timeout: float) -> Hashable:
-        fresh = not self.behind()
-        return super().rewind(timeout) if fresh else self.membership()[1]
+    def rewind(self, timeout: float, *, again: bool = False) -> Hashable:
+        fresh = not self.places()
+        return super().rewind(timeout, again=again) if fresh else self.membership()[1]
 
 
 class ForgetsDoubt(MemoryWriter):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from domination.kafka.faults import FaultError
     from harness.memory.kafka import Kafka
 
@@ -28,14 +30,33 @@ class MemoryStop:
     def __init__(self, clock: MemoryClock) -> None:
         self._clock = clock
         self.stopping = False
-        self.errors: list[Exception] = []
+        self.error: Exception | None = None
 
     def pause(self, seconds: float) -> None:
         self._clock.sleep(seconds)
 
     def fail(self, error: Exception) -> None:
-        self.errors.append(error)
+        self.error = self.error or error
         self.stopping = True
+
+
+class MemoryEnds:
+    """Who tells the ends of partitions, and that the broker is there, always at once."""
+
+    def __init__(self, kafka: Kafka) -> None:
+        self._kafka = kafka
+        self._asked: set[int] = set()
+
+    def ask(self, partitions: Iterable[int]) -> None:
+        self._asked |= set(partitions)
+
+    def answers(self) -> dict[int, int]:
+        asked, self._asked = self._asked, set()
+        return {partition: self._kafka.topic.ends[partition] for partition in asked}
+
+    def reach(self, timeout: float) -> bool:
+        del timeout
+        return True
 
 
 class Ready:

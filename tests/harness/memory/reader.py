@@ -5,13 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from domination.exactly_once.batch import Records
-from domination.exactly_once.ports import CallError, Change, EvictedError, NotYetToldError
+from domination.exactly_once.ports import (
+    CallError,
+    Change,
+    EvictedError,
+    NotYetToldError,
+    Place,
+)
 from domination.exactly_once.rule import Position
 from harness.memory.fetcher import Fetcher
 from harness.memory.group import Member, Told
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from domination.exactly_once.batch import Headers, Record
     from harness.memory.kafka import Kafka
@@ -43,6 +49,7 @@ class MemoryReader:
         self._told: str | None = None
         """The membership at the last callback."""
         self._places: dict[int, int] = {}
+        self._committed: dict[int, int] = {}
         self._unled: dict[int, Position] = {}
         self._failures: list[Exception] = []
 
@@ -78,7 +85,7 @@ class MemoryReader:
                 self._unled[partition] = Position(offset + 1)
         return Polled(records) if records else None, positions
 
-    def rewind(self, timeout: float) -> Hashable:
+    def rewind(self, timeout: float, *, again: bool = False) -> Hashable:
         membership = self.client.member
         if not self.told:
             raise NotYetToldError
@@ -88,7 +95,10 @@ class MemoryReader:
             raise CallError("waiting for the committed offsets")
         firsts = self.kafka.topic.firsts
         self._places = {p: firsts[p] if at is None else at for p, at in places.items()}
-        self._unled = {p: Position(firsts[p]) for p, at in places.items() if at is None}
+        self._committed = dict(self._places)
+        self._unled = {
+            p: Position(self._places[p]) for p, at in places.items() if again or at is None
+        }
         self._fetcher.seek(self._places)
         return membership
 
@@ -111,11 +121,24 @@ class MemoryReader:
             if partition in self.client.granted and position.offset == self._places[partition]
         }
 
-    def behind(self) -> dict[int, int]:
+    @property
+    def at_end(self) -> bool:
         ends = self.kafka.topic.ends
-        return {p: ends[p] - self._places[p] for p in self.client.granted & self._places.keys()}
+        return all(self._places.get(p, -1) >= ends[p] for p in self.client.granted)
 
-    def answers(self, timeout: float) -> bool:
+    @property
+    def has_partitions(self) -> bool:
+        return bool(self.client.granted)
+
+    def committed(self, positions: Mapping[int, Position]) -> None:
+        self._committed |= {partition: each.offset for partition, each in positions.items()}
+
+    def places(self) -> dict[int, Place]:
+        ends = self.kafka.topic.ends
+        known = self.client.granted & self._committed.keys()
+        return {p: Place(self._committed[p], self._places[p], ends[p]) for p in known}
+
+    def is_heard(self, timeout: float) -> bool:
         del timeout
         return True
 

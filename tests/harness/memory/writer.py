@@ -56,6 +56,10 @@ class MemoryWriter:
     def unsent(self) -> int:
         return len(self._unsent)
 
+    @property
+    def throttled(self) -> float:
+        return 0.0
+
     def renew(self, timeout: float) -> None:
         if self._owner:
             self.discard()
@@ -175,6 +179,7 @@ def _error(answer: Answer) -> CallError:
         answer.name,
         _FAILURES[answer],
         fenced if answer is Answer.FENCED else None,
+        answered=answer not in {Answer.SLOW, Answer.NONE},
         retriable=answer is Answer.SLOW,
         too_large=answer is Answer.TOO_LARGE,
     )
