@@ -66,7 +66,7 @@ class Ready:
     name: FaultError | None = None
 
     def require(self, timeout: float) -> None:
-        self.asked = timeout
+        del timeout
         if self.fault:
             raise self.fault
 
