@@ -74,7 +74,7 @@ def expected(error: Exception) -> DominationError | None:
 
 def _advice(error: Exception) -> str | None:
     if isinstance(error, GaveUpError):
-        return _ADVICE[type(error.last or NoBrokerError(""))]
+        return _advice(error.last or NoBrokerError(""))
     if isinstance(error, SettingError):
         names = [environment_name(f"kafka.{name}") for name in error.properties]
         return f"check {' and '.join(names) or 'DOMINATION_…'}"
