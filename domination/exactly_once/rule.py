@@ -1,7 +1,8 @@
 """The commit rule: when a worker may poll, and when it must commit, abort, renew or go back.
 
-A state machine without input or output. Its driver (`session.py`) asks `step()` what to do next, does
-it, and reports what came of it. The numbers below name the same steps in the code and in the docs.
+A state machine without input or output. Its driver (`session.py`) asks `step()` what to do next,
+does it, and reports what came of it. The numbers below name the same steps in the code and in the
+docs.
 
 1. A transaction opens with the first records of a poll. It also opens when an offset has to be
    committed although no record was read: the first offset of a partition that has none committed,
