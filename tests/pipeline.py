@@ -262,7 +262,10 @@ class Pipeline:
             consumer.close()
 
     def members(self) -> int:
-        group = self.admin.describe_consumer_groups([self.group])[self.group].result(10)
+        try:
+            group = self.admin.describe_consumer_groups([self.group])[self.group].result(10)
+        except KafkaException:
+            return 0  # A new broker's first group has no coordinator at once.
         return len(group.members)
 
     def drained(self, seconds: float = 150) -> None:

@@ -205,8 +205,10 @@ class Outcome(Batch["bytes | None"]):
     """What becomes of the records of a poll; its items are the values to write, in order.
 
     The other columns have an entry for each value. A column that is None is carried over from the
-    record that the value is made of. `topics` is needed where there is more than one to choose
-    from. `kinds` says what each value is, in words of the application for its observer.
+    record that the value is made of; an entry that is None means no key, or no headers.
+    `timestamps` are in milliseconds since 1970, and 0 is the time of writing. `topics` is needed
+    where there is more than one to choose from. `kinds` says what each value is, in words of the
+    application for its observer.
     """
 
     def __init__(  # noqa: PLR0913 - columns

@@ -26,7 +26,7 @@ def map(  # noqa: A001 - as Bytewax names it
     up: Stream[Batch[T]],
     mapper: Callable[[T], U],
 ) -> Stream[Batch[U]]:
-    """Make another item of each item."""
+    """Make another item of each item; a `Fault` where it cannot, for `filter_faults`."""
     return _each(up, lambda batch: batch.map(lambda items: [mapper(i) for i in items]))
 
 
@@ -36,7 +36,10 @@ def map_all(
     up: Stream[Batch[T]],
     mapper: Callable[[Sequence[T]], Sequence[U]],
 ) -> Stream[Batch[U]]:
-    """Make another item of each, all items of a batch at once; as many, in the same order."""
+    """Make another item of each, all items of a batch at once; as many, in the same order.
+
+    Where it makes more or fewer, the worker ends with a `BrokenContractError`.
+    """
     return _each(up, lambda batch: batch.map(mapper))
 
 

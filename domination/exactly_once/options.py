@@ -13,7 +13,7 @@ class Topics(NamedTuple):
     read: str
     """The topic whose records are read."""
     write: tuple[str, ...]
-    """The topics of the values."""
+    """The topics of the values; where there are several, each outcome chooses."""
     dead_letters: str
     """The topic of the records that leave no value."""
 

@@ -256,7 +256,10 @@ class Committed(NamedTuple):
 
 
 class Observer(Protocol):
-    """Hears what a session does, for metrics."""
+    """Hears what a session does, for metrics, on the thread of its worker.
+
+    What it raises ends the worker.
+    """
 
     def committed(self, committed: Committed) -> None:
         """Hear that a transaction has committed."""
