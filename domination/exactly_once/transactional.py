@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from domination.kafka.client import PRODUCER_DEFAULTS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -55,7 +57,8 @@ class TransactionalProducer(Producer):
             "metadata.recovery.strategy": "none",
         }
         with connection.making():
-            super().__init__(connection.config(defaults, own), logger=self._log)
+            merged = connection.config({**PRODUCER_DEFAULTS, **defaults}, own)
+            super().__init__(merged, logger=self._log)
 
     def init(self, topics: Sequence[str], timeout: float) -> None:
         """Take the transactional id: settle what its last owner left open, and fence it.

@@ -26,9 +26,12 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "reconnect.backoff.max.ms": 1000,
     # Added partitions are found within ten seconds instead of five minutes.
     "topic.metadata.refresh.interval.ms": 10_000,
+}
+PRODUCER_DEFAULTS: Final[Mapping[str, Any]] = {
     # Java's partitioner, so that a key has one partition whoever writes it.
     "partitioner": "murmur2_random",
 }
+"""Any other client warns of these."""
 
 
 def librdkafka_version() -> str:
@@ -70,7 +73,7 @@ class Connection:
     ) -> Producer:
         """Make a producer; raises `SettingError`."""
         with self.making():
-            return Producer(self.config(defaults, fixed), logger=self.log)
+            return Producer(self.config({**PRODUCER_DEFAULTS, **defaults}, fixed), logger=self.log)
 
     def admin(self, fixed: Mapping[str, Any]) -> AdminClient:
         """Make an admin client; raises `SettingError`."""
