@@ -30,21 +30,21 @@ SEED ?= 1
 chaos: SECONDS ?= 600
 chaos: LATE ?= 0
 chaos: install ## Run faults of a schedule against workers and broker: make chaos SECONDS=600 SEED=1
-	$(BIN)/python tests/chaos.py --seconds $(SECONDS) --seed $(SEED) --late $(LATE)
+	PYTHONPATH=tests $(BIN)/python tests/chaos/chaos.py --seconds $(SECONDS) --seed $(SEED) --late $(LATE)
 
 chaos-cluster: SECONDS ?= 600
 chaos-cluster: install ## Kill the coordinators of three brokers in turn: make chaos-cluster SECONDS=600 SEED=1
-	$(BIN)/python tests/chaos_cluster.py --seconds $(SECONDS) --seed $(SEED)
+	PYTHONPATH=tests $(BIN)/python tests/chaos/chaos_cluster.py --seconds $(SECONDS) --seed $(SEED)
 
 soak: install ## Run an hour with a fault a minute, and see that a worker does not grow
-	$(BIN)/python tests/chaos.py --soak --seconds 3600 --seed $(SEED)
+	PYTHONPATH=tests $(BIN)/python tests/chaos/chaos.py --soak --seconds 3600 --seed $(SEED)
 
 SEEDS ?= 1
 RIVALS := $(patsubst %,.rivals/%/.done,bytewax faust quix)
 rivals: install $(RIVALS) .rivals/streams/.done ## Hold others beside ours, under the same faults: make rivals SEEDS="1 2"
-	$(BIN)/python tests/rivals.py $(addprefix --seed ,$(SEEDS))
+	PYTHONPATH=tests $(BIN)/python tests/chaos/rivals.py $(addprefix --seed ,$(SEEDS))
 
-.rivals/%/.done: tests/contenders/%.txt
+.rivals/%/.done: tests/chaos/contenders/%.txt
 	$(PYTHON) -m venv --clear .rivals/$*
 	.rivals/$*/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
@@ -88,7 +88,7 @@ LIBRDKAFKA = $(abspath $(wildcard .venv/lib/python3.*/site-packages/confluent_ka
 
 fuzz: SECONDS ?= 60
 fuzz: .venv/.fuzz ## Search for input that breaks reading or writing: make fuzz SECONDS=60
-	$(BIN)/python tests/fuzz.py -max_total_time=$(SECONDS)
+	PYTHONPATH=tests $(BIN)/python -m harness.fuzz -max_total_time=$(SECONDS)
 
 .venv/.fuzz: .venv/.done requirements-fuzz.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.lock

@@ -27,8 +27,8 @@ from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from domination.humans import encoded, human_ratings
 from domination.shadow import judge
-from kafka_server import KafkaServer
-from pipeline import ROOT, eventually
+from harness.kafka_server import KafkaServer
+from harness.pipeline import ROOT, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -169,7 +169,9 @@ class Arena:
     def environment(self, load: Load) -> dict[str, str]:
         """Make topics for a run, and give what it needs to know."""
         return {
-            "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "tests" / "contenders"))),
+            "PYTHONPATH": os.pathsep.join(
+                map(str, (ROOT, ROOT / "tests" / "chaos" / "contenders"))
+            ),
             "BENCH_PARTITIONS": str(load.partitions),
             "DOMINATION_KAFKA_BOOTSTRAP_SERVERS": self.bootstrap_servers,
             "DOMINATION_KAFKA_SESSION_TIMEOUT_MS": "10000",

@@ -22,7 +22,7 @@ import orjson
 
 from arena import Arena, Load, Run, arena
 from contestants import CONTESTANTS, HALVES, OURS, Contestant
-from kafka_server import POM
+from harness.kafka_server import POM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

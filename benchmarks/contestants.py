@@ -9,10 +9,10 @@ from typing import Final, NamedTuple
 
 import confluent_kafka
 
-import streams as kafka_streams
+import harness.streams as kafka_streams
 from arena import COMMIT_SECONDS
-from contender import CONTENDERS, Contender
-from pipeline import ROOT
+from harness.contender import CONTENDERS, Contender
+from harness.pipeline import ROOT
 
 _PROGRAMS: Final = Path(__file__).parent / "contestants"
 _LIMIT: Final = ROOT / ".rivals" / "limit" / "limit"
@@ -68,7 +68,7 @@ def _loop(name: str, guarantee: str, *arguments: str) -> Contestant:
 def _rival(
     contender: Contender, guarantee: str, arguments: tuple[str, ...], **environment: str
 ) -> Contestant:
-    """One of those who stood the faults, as its own program has it (`tests/contenders`)."""
+    """One of those who stood the faults, as its own program has it (`tests/chaos/contenders`)."""
     there = Path(contender.program).exists()
     return Contestant(
         contender.name,

@@ -19,12 +19,12 @@ from confluent_kafka import Producer
 
 from arena import Arena, Load, arena, end
 from bench import save
-from clickhouse_core import ClickHouseCore
 from domination.clickhouse import schema
 from domination.humans import human_ratings
 from domination.settings import from_environment
 from domination.shadows import encode, judge
-from pipeline import eventually
+from harness.clickhouse_core import ClickHouseCore
+from harness.pipeline import eventually
 
 WORKER: Final = [sys.executable, "-m", "domination", "worker"]
 _AS_IT_COMES: Final = "kafka_flush_interval_ms = 1000"

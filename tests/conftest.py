@@ -13,11 +13,11 @@ from clickhouse_driver import Client
 from hypothesis import HealthCheck, settings
 from playwright.sync_api import sync_playwright
 
-import clickhouse_server as clickhouse
-import kafka_server
-import secure_kafka as secure
-from clickhouse_core import ClickHouseCore
-from pipeline import Pipeline
+import harness.clickhouse_server as clickhouse
+import harness.secure_kafka as secure
+from harness import kafka_server
+from harness.clickhouse_core import ClickHouseCore
+from harness.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

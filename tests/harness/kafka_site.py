@@ -25,8 +25,8 @@ from domination.exactly_once.writer import KafkaWriter
 from domination.kafka.client import Connection
 from domination.kafka.faults import Rights
 from domination.kafka.tail import Tail
+from harness.kafka_proxy import KafkaProxy
 from harness.site import PARTITIONS, Read, target
-from kafka_proxy import KafkaProxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from domination.exactly_once.batch import Record
     from domination.exactly_once.ports import Change
-    from kafka_proxy import Held
+    from harness.kafka_proxy import Held
 
 COMMITTED, UNCOMMITTED = IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED
 

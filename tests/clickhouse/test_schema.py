@@ -1,0 +1,325 @@
+"""From shadow to rows: the real ClickHouse core reads from a real Kafka, each record once."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+import pytest
+from confluent_kafka import Producer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domination import check
+from domination.clickhouse import schema
+from domination.clickhouse.report import report
+from domination.errors import Exit
+from domination.ratings import Rating
+from domination.settings import Settings
+from domination.shadow import ShadowType, judge
+from domination.shadows import encode
+from domination.shadows import judge as judge_all
+from harness.pipeline import eventually
+from harness.records import humans
+from harness.strategies import ratings, unique_ids, values
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from harness.clickhouse_core import ClickHouseCore
+    from harness.pipeline import Pipeline
+
+TIME: Final = "2026-02-28 23:59:59.999"
+GOOD: Final = [
+    b'{"type":%d,"unique_id":"good %d","emit_timestamp":"%b"}' % (number % 4, number, stamp)
+    for number, stamp in enumerate(
+        [TIME.encode(), b"2024-02-29 00:00:00.000", b"1999-12-31 23:59:59.001", TIME[:19].encode()]
+    )
+] + [b'{"emit_timestamp":"%b","more":{"a":[1]},"unique_id":"\\u0000\\"","type":2}' % TIME.encode()]
+
+
+def _shadow(kind: object = 1, unique_id: object = "x", time: object = TIME) -> bytes:
+    return orjson.dumps({"type": kind, "unique_id": unique_id, "emit_timestamp": time})
+
+
+NOT_JSON, NOT_AN_OBJECT = "not one JSON value", "not an object"
+TYPE, UNIQUE_ID = "type is not 0, 1, 2 or 3", "unique_id is not a non-empty string"
+STAMP = "emit_timestamp is not YYYY-MM-DD hh:mm:ss.mmm"
+BROKEN: Final[dict[bytes, str]] = {
+    b" ": NOT_JSON,
+    b"text": NOT_JSON,
+    _shadow()[:-3]: NOT_JSON,
+    _shadow() + _shadow(2, "y"): NOT_JSON,
+    _shadow() + b"\n" + _shadow(2, "y"): NOT_JSON,
+    _shadow() + b" text": NOT_JSON,
+    b'{"type":1,"unique_id":"\xff","emit_timestamp":"%b"}' % TIME.encode(): NOT_JSON,
+    b'{"type":1,"unique_id":"\\ud800","emit_timestamp":"%b"}' % TIME.encode(): NOT_JSON,
+    b"[" * 5_000: NOT_JSON,
+    b"text " * 180_000: NOT_JSON,
+    b"[%b]" % _shadow(): NOT_AN_OBJECT,
+    b"null": NOT_AN_OBJECT,
+    b"3": NOT_AN_OBJECT,
+    b'"Sha"': NOT_AN_OBJECT,
+    b"{}": TYPE,
+    b'{"unique_id":"x","emit_timestamp":"%b"}' % TIME.encode(): TYPE,
+    **{_shadow(kind): TYPE for kind in (4, -1, 257, 2**40, "1", "Sha", True, 1.0, 1.5, None, [1])},
+    b'{"type":1,"emit_timestamp":"%b"}' % TIME.encode(): UNIQUE_ID,
+    **{_shadow(unique_id=value): UNIQUE_ID for value in ("", None, 5, ["x"], {"x": 1})},
+    b'{"type":1,"unique_id":"x"}': STAMP,
+    **{
+        _shadow(time=value): STAMP
+        for value in (
+            *("", "soon", "2026-02-31 00:00:00.000", "2026-13-01 00:00:00.000", "2026-01-01"),
+            *("2026-01-01 24:00:00.000", "0001-01-01 00:00:00.000", "9999-01-01 00:00:00.000"),
+            *("2026-01-01T00:00:00.000Z", "1700000000", 1700000000, None, TIME + " text"),
+        )
+    },
+}
+
+
+SHORT = [value for value in BROKEN if len(value) < 10_000]
+
+
+def settings_of(pipeline: Pipeline, brokers: str = "") -> Settings:
+    return Settings(
+        bootstrap_servers=pipeline.bootstrap_servers,
+        output_topic=pipeline.output,
+        clickhouse_group=f"shadow-{pipeline.group}",
+        clickhouse_kafka_brokers=brokers,
+    )
+
+
+def write(pipeline: Pipeline, values: Iterable[bytes | None]) -> None:
+    """Write straight to the topic of the shadows, as another program might."""
+    producer = Producer({"bootstrap.servers": pipeline.bootstrap_servers})
+    for value in values:
+        producer.produce(pipeline.output, value)
+        producer.poll(0)
+    assert producer.flush(60) == 0
+
+
+def shadows(count: int) -> list[bytes]:
+    return [_shadow(number % 4, str(uuid.UUID(int=number))) for number in range(count)]
+
+
+def test_100_000_ratings_become_rows_counted_as_an_independent_count_does(
+    pipeline: Pipeline, core: ClickHouseCore
+) -> None:
+    pipeline.create()
+    core.apply(settings_of(pipeline))
+    worker = pipeline.worker()
+    records = list(humans(100_000))
+    pipeline.send(records)
+    pipeline.drained()
+    assert worker.stop() == 0
+    eventually(lambda: core.count("shadow") >= len(records), 120, "all rows")
+    judged = Counter(judge(orjson.loads(value or b"")["rating"]).label for value, _ in records)
+    found = report(core)
+    assert found.counts == dict(judged.most_common())
+    assert found.broken == 0
+    ((rows, different),) = core.execute("SELECT count(), uniqExact(unique_id) FROM shadow FINAL")
+    assert rows == different == len(records)
+
+
+def test_what_is_no_shadow_is_kept_whole_with_its_reason_and_stops_nothing(
+    pipeline: Pipeline, core: ClickHouseCore
+) -> None:
+    pipeline.create()
+    core.apply(settings_of(pipeline))
+    # A value that is empty, or a tombstone, leaves no trace: ClickHouse's own reader drops it.
+    write(pipeline, [*GOOD, *BROKEN, *BROKEN, b"", None, *GOOD])
+    eventually(lambda: core.count("shadow") == 2 * len(GOOD), what="good rows")
+    eventually(lambda: core.count("shadow_broken") == 2 * len(BROKEN), what="broken records")
+    kept = core.execute(
+        "SELECT kafka_partition, kafka_offset, hex(raw), error, kafka_topic"
+        " FROM shadow_broken FINAL"
+    )
+    sent = {
+        (each.partition(), each.offset()): each.value() or b""
+        for each in pipeline.read(pipeline.output).records
+    }
+    for partition, offset, raw, error, topic in kept:
+        value = bytes.fromhex(raw)
+        assert (sent[partition, offset], BROKEN[value], pipeline.output) == (value, error, topic)
+    rows = core.execute(
+        "SELECT unique_id, toString(type), toString(emit_timestamp) FROM shadow FINAL"
+    )
+    assert Counter(rows) == Counter(map(_row, [*GOOD, *GOOD]))
+
+
+def _row(value: bytes) -> tuple[str, str, str]:
+    sent = orjson.loads(value)
+    stamp = sent["emit_timestamp"]
+    return sent["unique_id"], ShadowType(sent["type"]).label, stamp + ".000"[len(stamp) - 19 :]
+
+
+def test_records_that_are_read_again_are_the_same_rows(
+    pipeline: Pipeline, core: ClickHouseCore
+) -> None:
+    pipeline.create()
+    settings = settings_of(pipeline)
+    core.apply(settings)
+    write(pipeline, [*shadows(1000), *BROKEN])
+    eventually(lambda: core.count("shadow") == 1000)
+    eventually(lambda: core.count("shadow_broken") == len(BROKEN))
+    # As after a crash between the insert and the commit of the offsets, but of all of them.
+    again = core.apply(replace(settings, clickhouse_group=f"again-{pipeline.group}"))
+    assert again[schema.STREAM].startswith("made again")
+    eventually(lambda: core.execute("SELECT count() FROM shadow") >= [(2000,)], what="read again")
+    eventually(lambda: core.execute("SELECT count() FROM shadow_broken") >= [(2 * len(BROKEN),)])
+    assert core.count("shadow") == 1000
+    assert core.count("shadow_broken") == len(BROKEN)
+    assert report(core).total == 1000
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["stopped", "killed"])
+def test_a_clickhouse_that_was_away_goes_on_and_loses_nothing(
+    pipeline: Pipeline, core: ClickHouseCore, killed: bool
+) -> None:
+    pipeline.create()
+    core.apply(settings_of(pipeline))
+    values = shadows(60_000)
+    write(pipeline, values[:50_000])
+    eventually(lambda: core.count("shadow") > 0)
+    core.kill() if killed else core.stop()
+    write(pipeline, values[50_000:])
+    core.start()
+    eventually(lambda: core.count("shadow") >= 60_000, what="all rows")
+    ((rows, different),) = core.execute("SELECT count(), uniqExact(unique_id) FROM shadow FINAL")
+    assert rows == different == 60_000
+
+
+def test_records_of_an_aborted_transaction_never_become_rows(
+    pipeline: Pipeline, core: ClickHouseCore
+) -> None:
+    pipeline.create()
+    core.apply(settings_of(pipeline))
+    producer = Producer(
+        {"bootstrap.servers": pipeline.bootstrap_servers, "transactional.id": pipeline.group}
+    )
+    producer.init_transactions(30)
+    for number in range(6):
+        producer.begin_transaction()
+        producer.produce(pipeline.output, _shadow(number % 2, str(number)))
+        producer.flush()
+        if number % 2:
+            producer.abort_transaction(30)
+        else:
+            producer.commit_transaction(30)
+    write(pipeline, [_shadow(2, "last")])
+    eventually(lambda: core.count("shadow") == 4)
+    found = {unique_id for (unique_id,) in core.execute("SELECT unique_id FROM shadow")}
+    assert found == {"0", "2", "4", "last"}
+
+
+def test_apply_changes_nothing_that_is_as_it_should_be(
+    pipeline: Pipeline, core: ClickHouseCore
+) -> None:
+    pipeline.create()
+    settings = settings_of(pipeline)
+    names = [name for name, _ in schema.statements(settings)]
+    assert core.apply(settings) == dict.fromkeys(names, "made")
+    assert core.apply(settings) == dict.fromkeys(names, "exists, left as it is")
+
+
+def test_a_stream_of_other_brokers_is_made_again_and_goes_on(
+    pipeline: Pipeline, core: ClickHouseCore
+) -> None:
+    pipeline.create()
+    settings = settings_of(pipeline)
+    core.apply(settings_of(pipeline, brokers="it's.invalid:1"))
+    write(pipeline, shadows(10))
+    findings = dict(check.of_clickhouse(settings, core, "here"))
+    tables = findings["tables"]
+    assert tables
+    assert "makes it again" in str(tables)
+    made = core.apply(settings)
+    assert made[schema.STREAM] == made[schema.CONSUMER] == "made again, with other settings"
+    eventually(lambda: core.count("shadow") == 10)
+    assert core.count("shadow") == 10
+
+
+def test_check_finds_what_is_missing_and_how_far_behind_it_is(
+    pipeline: Pipeline, core: ClickHouseCore
+) -> None:
+    pipeline.create()
+    settings = settings_of(pipeline)
+    before = dict(check.of_clickhouse(settings, core, "here"))
+    assert before["async_load_databases"] is None
+    missing = before["tables"]
+    assert missing
+    assert missing.exit_code is Exit.SETTING
+    assert all(name in str(missing) for name, _ in schema.statements(settings))
+    core.apply(settings)
+    write(pipeline, shadows(100))
+    eventually(lambda: core.count("shadow") == 100)
+
+    def well() -> bool:
+        found = dict(check.of_clickhouse(settings, core, "here"))
+        return (
+            set(found.values()) == {None}
+            and f"group {settings.clickhouse_group}, 0 records behind" in found
+        )
+
+    eventually(well, what="no finding")
+
+
+def test_a_consumer_that_finds_no_broker_is_a_finding(
+    pipeline: Pipeline, core: ClickHouseCore
+) -> None:
+    pipeline.create()
+    lost = settings_of(pipeline, brokers="127.0.0.1:1")
+    core.apply(lost)
+
+    def found() -> bool:
+        finding = dict(check.of_clickhouse(lost, core, "here"))[f"consumer of {schema.STREAM}"]
+        return "has no partition: " in str(finding) and "Connection refused" in str(finding)
+
+    eventually(found, what="what the consumer met")
+
+
+@given(st.lists(st.tuples(ratings, unique_ids), max_size=8))
+def test_what_the_worker_writes_is_the_same_shadow_in_clickhouse(
+    parser: ClickHouseCore, people: list[tuple[int, str]]
+) -> None:
+    now = datetime(2026, 2, 28, 23, 59, 59, 999_000, timezone.utc)
+    written = encode(judge_all([Rating(*each) for each in people]), now)
+    assert parse(parser, written) == [
+        ("", judge(rating).value, unique_id, TIME) for rating, unique_id in people
+    ]
+
+
+@given(st.lists(values.filter(bool) | st.sampled_from([*GOOD, *SHORT]), max_size=8))
+def test_any_bytes_are_a_shadow_or_broken_and_never_a_row_of_defaults(
+    parser: ClickHouseCore, records: list[bytes]
+) -> None:
+    parsed = parse(parser, records)
+    assert len(parsed) == len(records)
+    for value, (error, kind, unique_id, stamp) in zip(records, parsed, strict=True):
+        if error:
+            assert value not in GOOD
+            continue
+        sent: Any = orjson.loads(value)
+        assert (sent["type"], sent["unique_id"]) == (kind, unique_id)
+        assert stamp.startswith(sent["emit_timestamp"])
+
+
+def parse(core: ClickHouseCore, values: Sequence[bytes]) -> list[tuple[Any, ...]]:
+    """Let the consumer's own statement read records: their errors, types, ids and times."""
+    core.execute("TRUNCATE TABLE records")
+    if values:
+        rows = ", ".join(f"('{value.hex()}', {number})" for number, value in enumerate(values))
+        core.execute(
+            "INSERT INTO records SELECT unhex(value), 'shadow', 0, number, now64()"
+            f" FROM values('value String, number UInt64', {rows})"
+        )
+    select = dict(schema.statements(Settings()))[schema.CONSUMER].partition("\nAS ")[2]
+    select = select.replace(f"FROM {schema.STREAM}", "FROM records")
+    return core.execute(
+        "SELECT error, type, unique_id, toString(emit_timestamp)"
+        f" FROM ({select}) ORDER BY kafka_offset"
+    )

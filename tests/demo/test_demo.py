@@ -1,0 +1,110 @@
+"""The whole system on a bare machine, as a user meets it."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import urllib.request
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness import listening
+from harness.pipeline import CLEAN, DOMINATION, ROOT, run
+from harness.terminal import written
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Path:
+    """Give a directory for temporary files that nothing else uses."""
+    made = tmp_path / "scratch"
+    made.mkdir()
+    return made
+
+
+def start(scratch: Path, *arguments: str, output: int = subprocess.PIPE) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*DOMINATION, "demo", *arguments],
+        cwd=ROOT,
+        env=CLEAN | {"TMPDIR": str(scratch), "TERM": "xterm"},
+        stdout=output,
+        text=True,
+    )
+
+
+def processes(scratch: Path) -> list[str]:
+    """Find the processes whose temporary files lie in a directory."""
+    mine = f"TMPDIR={scratch}"
+    shown = subprocess.run(
+        ["ps", "-eww", "-o", "pid,args", "e"], capture_output=True, text=True, check=True
+    )
+    return [line for line in shown.stdout.splitlines() if mine in line and "domination" in line]
+
+
+def test_it_ends_with_0_once_each_human_is_one_row_or_one_dead_letter(scratch: Path) -> None:
+    arguments = ("demo", "--humans", "3000", "--seed", "4", "--bad", "0.02")
+    ended = run(*DOMINATION, *arguments, environment={"TMPDIR": str(scratch)})
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    last = "3,000 humans = 2,938 rows + 62 dead letters, each row once"
+    assert ended.stdout.splitlines()[-1] == last
+    assert list(scratch.iterdir()) == []
+
+
+def test_it_listens_here_only_and_ctrl_c_ends_it_with_0_and_leaves_nothing(
+    scratch: Path,
+) -> None:
+    demo = start(scratch)
+    assert demo.stdout
+    address = re.search(r"http://\S+", demo.stdout.readline())
+    assert address
+    for line in demo.stdout:
+        if re.search(r", [1-9][\d,]* rows, ", line):
+            break
+    with urllib.request.urlopen(address[0], timeout=10) as page:
+        assert "ClickHouse" in page.read().decode()
+    running = [int(line.split()[0]) for line in processes(scratch)]
+    assert len(running) == 2
+    heard = set().union(*map(listening.addresses, running))
+    assert heard == {IPv4Address("127.0.0.1")}
+    demo.send_signal(signal.SIGINT)
+    rest, _ = demo.communicate(timeout=90)
+    assert demo.returncode == 0
+    assert re.search(r"([\d,]+) humans = \1 rows \+ 0 dead letters, each row once", rest)
+    assert list(scratch.iterdir()) == []
+    assert processes(scratch) == []
+
+
+def test_a_second_ctrl_c_ends_it_at_once_and_leaves_nothing_either(scratch: Path) -> None:
+    demo = start(scratch)
+    assert demo.stdout
+    next(line for line in demo.stdout if "ratings" in line)
+    demo.send_signal(signal.SIGINT)
+    demo.send_signal(signal.SIGTERM)
+    demo.communicate(timeout=90)
+    assert demo.returncode in {128 + signal.SIGINT, 128 + signal.SIGTERM}
+    assert list(scratch.iterdir()) == []
+    assert processes(scratch) == []
+
+
+def test_rows_are_kept_where_asked_and_a_later_demo_adds_to_them(
+    scratch: Path, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        # The same seed, so the same humans: each demo answers for its own rows.
+        arguments = ("demo", "--humans", "300", "--seed", "1", "--data", str(tmp_path / "rows"))
+        ended = run(*DOMINATION, *arguments, environment={"TMPDIR": str(scratch)})
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert "300 humans = 300 rows" in ended.stdout.splitlines()[-1]
+    assert list(scratch.iterdir()) == []
+
+
+def test_on_a_terminal_it_draws_and_ends_with_the_same_line(scratch: Path) -> None:
+    text = written(lambda output: start(scratch, "--humans", "200", output=output)).decode()
+    assert "Incompatible" in text
+    assert "█" in text
+    assert "200 humans = 200 rows + 0 dead letters, each row once" in text

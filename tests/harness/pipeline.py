@@ -1,0 +1,344 @@
+"""A pipeline of its own for each test: topics, a group, worker processes, and an oracle."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+
+from harness import oracle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+ROOT = Path(__file__).parent.parent.parent
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("DOMINATION_")}
+DOMINATION = (sys.executable, "-m", "domination")
+WORKER = (*DOMINATION, "worker")
+HURT = (sys.executable, str(Path(__file__).parent / "hurt_worker.py"))
+BYTEWAX = (sys.executable, "-m", "bytewax.run", "dataflows.dominate:flow")
+
+Sent = oracle.Sent
+
+
+def run(
+    *command: str, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, with no settings but these."""
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env=CLEAN | (environment or {}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+class Seen(NamedTuple):
+    """What a reader found in a topic: its records, in order by partition."""
+
+    records: list[Message]
+
+    def values(self) -> list[Any]:
+        return [orjson.loads(each.value() or b"") for each in self.records]
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 60, what: str = "") -> None:
+    """Wait until it holds; fail if it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what or holds}"
+        time.sleep(0.02)
+
+
+class Worker:
+    """A worker process, its output kept."""
+
+    def __init__(self, command: Iterable[str], environment: Mapping[str, str], log: Path) -> None:
+        self._log = log
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                list(command),
+                cwd=ROOT,
+                env={**os.environ, **environment},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def output(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def until(self, text: str, seconds: float = 90) -> None:
+        """Wait until it has said something."""
+
+        def said() -> bool:
+            assert self.process.poll() is None or text in self.output, self.output
+            return text in self.output
+
+        eventually(said, seconds, f"{text!r} in {self.output}")
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def freezes(self, seconds: float = 60) -> bool:
+        """Wait for it to stop by a signal; tell whether it does so in time."""
+        status = Path(f"/proc/{self.process.pid}/status")
+        try:
+            eventually(lambda: "\nState:\tT" in status.read_text(), seconds)
+        except AssertionError:
+            return False
+        return True
+
+    def ends(self, seconds: float) -> bool:
+        """Wait for its end, or kill it; tell whether it ended by itself in time."""
+        try:
+            self.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return False
+        return True
+
+    def stop(self, number: signal.Signals = signal.SIGTERM, seconds: float = 60) -> int:
+        """Send a signal and give the exit code."""
+        self.process.send_signal(number)
+        return self.wait(seconds)
+
+    def wait(self, seconds: float = 90) -> int:
+        return self.process.wait(seconds)
+
+
+class Pipeline:
+    """Three topics and a group that no other test has."""
+
+    def __init__(self, bootstrap_servers: str, directory: Path) -> None:
+        name = uuid.uuid4().hex[:8]
+        self.bootstrap_servers = bootstrap_servers
+        self.group = f"group-{name}"
+        self.input, self.output, self.dead = f"in-{name}", f"out-{name}", f"dead-{name}"
+        self.environment = {
+            "DOMINATION_KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
+            "DOMINATION_INPUT_TOPIC": self.input,
+            "DOMINATION_OUTPUT_TOPIC": self.output,
+            "DOMINATION_DEAD_LETTER_TOPIC": self.dead,
+            "DOMINATION_GROUP": self.group,
+        }
+        self._directory = directory
+        self._workers: list[Worker] = []
+        self._client: dict[str, Any] = {"bootstrap.servers": bootstrap_servers, "log_level": 0}
+        self.admin = AdminClient(self._client)
+        self.sent: list[Sent] = []
+
+    # Topics.
+
+    def create(
+        self,
+        partitions: int = 4,
+        output: dict[str, str] | None = None,
+        outputs: int = 3,
+        source: dict[str, str] | None = None,
+    ) -> Pipeline:
+        topics = [
+            NewTopic(self.input, partitions, config=source or {}),
+            NewTopic(self.output, outputs, config=output or {}),
+            NewTopic(self.dead, 2),
+        ]
+        for made in self.admin.create_topics(topics).values():
+            made.result(30)
+        # A broker says that it has made a topic before it tells that there is one.
+        for topic, wanted in ((self.input, partitions), (self.output, outputs), (self.dead, 2)):
+            eventually(lambda t=topic, n=wanted: len(self.partitions(t)) == n)  # type: ignore[misc]
+        return self
+
+    def add_partitions(self, total: int) -> None:
+        self.admin.create_partitions([NewPartitions(self.input, total)])[self.input].result(30)
+
+    def remake_input(self, partitions: int) -> None:
+        """Delete the input topic and make it again, empty."""
+        self.admin.delete_topics([self.input])[self.input].result(30)
+
+        def made() -> bool:
+            try:
+                new = NewTopic(self.input, partitions, 1)
+                self.admin.create_topics([new])[self.input].result(30)
+            except KafkaException:
+                return False  # Deleting it takes a moment.
+            return True
+
+        eventually(made)
+        eventually(lambda: len(self.partitions(self.input)) == partitions)
+
+    def partitions(self, topic: str) -> list[TopicPartition]:
+        found = self.admin.list_topics(topic, timeout=10).topics[topic].partitions
+        return [TopicPartition(topic, number) for number in found]
+
+    # Workers.
+
+    def worker(self, *arguments: str, command: Iterable[str] = WORKER, **more: str) -> Worker:
+        """Start a worker with more settings, or what is for `hurt_worker.py`."""
+        environment = self.environment | {
+            name if name.startswith("CHAOS_") else f"DOMINATION_{name}": value
+            for name, value in more.items()
+        }
+        log = self._directory / f"worker-{len(self._workers)}.log"
+        self._workers.append(Worker([*command, *arguments], environment, log))
+        return self._workers[-1]
+
+    def outputs(self) -> str:
+        """Everything that any worker has printed."""
+        return "".join(worker.output for worker in self._workers)
+
+    def end(self) -> None:
+        for worker in self._workers:
+            worker.kill()
+
+    # Records.
+
+    def send(self, records: Iterable[Sent], rate: float | None = None) -> None:
+        """Send values with their keys to the input topic, in order, all confirmed."""
+        own = {"linger.ms": 5, "message.max.bytes": 2_000_000, "enable.idempotence": True}
+        producer = Producer(self._client | own)
+        started = time.monotonic()
+        for number, (value, key) in enumerate(records):
+            if rate and number % 20 == 0:
+                time.sleep(max(0.0, started + number / rate - time.monotonic()))
+            producer.produce(self.input, value=value, key=key)
+            producer.poll(0)
+            self.sent.append((value, key))
+        assert producer.flush(150) == 0
+
+    def committed(self) -> dict[int, int]:
+        """Give the group's committed offset of each input partition."""
+        consumer = Consumer(self._client | {"group.id": self.group})
+        try:
+            found = consumer.committed(self.partitions(self.input), timeout=10)
+            return {each.partition: max(each.offset, 0) for each in found}
+        finally:
+            consumer.close()
+
+    def started(self) -> None:
+        """Wait until the group has an offset for each input partition."""
+        consumer = Consumer(self._client | {"group.id": self.group})
+
+        def done() -> bool:
+            places = consumer.committed(self.partitions(self.input), timeout=10)
+            return all(place.offset >= 0 for place in places)
+
+        try:
+            eventually(done)
+        finally:
+            consumer.close()
+
+    def reset_offsets(self, offset: int = 0) -> None:
+        """Let the group, which has no members, go on at an offset of each input partition."""
+        consumer = Consumer(self._client | {"group.id": self.group})
+        places = self.partitions(self.input)
+        for place in places:
+            place.offset = offset
+        consumer.commit(offsets=places, asynchronous=False)
+        consumer.close()
+
+    def ends(self, topic: str) -> dict[int, int]:
+        """Give the offset behind the last record of each partition."""
+        return {each.partition: self._watermarks(each)[1] for each in self.partitions(topic)}
+
+    def _watermarks(self, place: TopicPartition) -> tuple[int, int]:
+        consumer = Consumer(self._client | {"group.id": "reader"})
+        try:
+            return consumer.get_watermark_offsets(place, timeout=10)
+        finally:
+            consumer.close()
+
+    def members(self) -> int:
+        try:
+            group = self.admin.describe_consumer_groups([self.group])[self.group].result(10)
+        except KafkaException:
+            return 0  # A new broker's first group has no coordinator at once.
+        return len(group.members)
+
+    def drained(self, seconds: float = 150) -> None:
+        """Wait until the group has committed every input record."""
+        consumer = Consumer(self._client | {"group.id": self.group})
+        partitions = self.partitions(self.input)
+        ends = {p.partition: consumer.get_watermark_offsets(p, timeout=10)[1] for p in partitions}
+
+        def done() -> bool:
+            try:
+                found = consumer.committed(partitions, timeout=10)
+            except KafkaException:
+                return False  # A transaction of a broker that was killed holds them back.
+            return all(max(p.offset, 0) >= ends[p.partition] for p in found)
+
+        try:
+            eventually(done, seconds, f"{ends} committed; {self.outputs()[-3000:]}")
+        finally:
+            consumer.close()
+
+    def read(self, topic: str, isolation: str = "read_committed") -> Seen:
+        """Read a topic to its end."""
+        consumer = Consumer(
+            self._client
+            | {"group.id": "reader", "isolation.level": isolation, "enable.partition.eof": True}
+            | {"enable.auto.commit": False, "auto.offset.reset": "earliest"}
+            # The end of a partition is told with an answer, and an empty one waits for so long.
+            | {"fetch.wait.max.ms": 10}
+        )
+        partitions = self.partitions(topic)
+        consumer.assign([TopicPartition(topic, p.partition, 0) for p in partitions])
+        records: list[Message] = []
+        open_partitions = {p.partition for p in partitions}
+        deadline = time.monotonic() + 60
+        while open_partitions:
+            assert time.monotonic() < deadline, f"{topic} has no end: {open_partitions}"
+            for message in consumer.consume(5000, 0.2):
+                error = message.error()
+                if error is None:
+                    records.append(message)
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    open_partitions.discard(message.partition())
+                else:
+                    raise AssertionError(error.str())
+        consumer.close()
+        return Seen(sorted(records, key=lambda each: (each.partition(), each.offset())))
+
+    # The oracle.
+
+    def history(
+        self, bad: Mapping[bytes | None, str], watched: Sequence[oracle.Record] = ()
+    ) -> oracle.History:
+        """Collect what was sent and what came of it. `bad` has each value that is no rating."""
+        places = self.partitions(self.input)
+        ends = {each.partition: (0, self._watermarks(each)[1]) for each in places}
+        for message in self.read(self.input).records:
+            partition, offset = message.partition() or 0, message.offset() or 0
+            ends[partition] = (offset + 1, ends[partition][1])
+        return oracle.History(
+            self.sent,
+            bad,
+            shadows=list(map(oracle.record, self.read(self.output).records)),
+            letters=list(map(oracle.record, self.read(self.dead).records)),
+            watched=list(watched),
+            committed=self.committed(),
+            ends=ends,
+        )
+
+    def anomalies(self, bad: Mapping[bytes | None, str] | None = None) -> dict[str, list[Any]]:
+        """Hold what was sent against what committed readers see; each list should be empty."""
+        return oracle.anomalies(self.history(bad or {}))
+
+    def exactly_once(self, bad: Mapping[bytes | None, str] | None = None) -> None:
+        """Assert that no anomaly of any name is there."""
+        found = {name: each[:5] for name, each in self.anomalies(bad).items() if each}
+        assert not found, f"{found}\n{self.outputs()[-3000:]}"

@@ -1,0 +1,318 @@
+"""The monitor's page, in a real browser: what it shows, what it says of a source that is down."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import urllib.request
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import pytest
+from clickhouse_driver import Client
+
+import harness.clickhouse_server as clickhouse
+from conftest import need
+from domination.shadow import LABELS
+from harness import listening
+from harness.kafka_server import free_ports
+from harness.pipeline import DOMINATION, Pipeline, eventually, run
+from harness.records import BAD, mixed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from ipaddress import IPv4Address, IPv6Address
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+
+    from harness.kafka_server import KafkaServer
+    from harness.pipeline import Worker
+
+MONITOR: Final = (*DOMINATION, "monitor")
+# Where a page has to be legible: on a phone, a laptop, a wall.
+SCREENS: Final = ((390, 844, "dark"), (1366, 768, "light"), (1920, 1080, "dark"))
+
+
+class Screen(NamedTuple):
+    """The page, as it is read."""
+
+    page: Page
+
+    def figure(self, name: str) -> str:
+        return self.page.inner_text(f"[data-figure={name}]")
+
+    def shows(self, figures: dict[str, str]) -> None:
+        """Wait until it has these figures."""
+        eventually(
+            lambda: {name: self.figure(name) for name in figures} == figures,
+            30,
+            f"{figures} in {self.page.inner_text('body')}",
+        )
+
+    def counts(self) -> dict[str, int]:
+        found = self.page.locator("[data-count]").all_inner_texts()
+        return dict(zip(LABELS, (int(each.replace(",", "")) for each in found), strict=True))
+
+    def numbers(self, what: str) -> dict[str, int]:
+        """Give the numbers that stand in elements of a name, each by what is named."""
+        script = f"all => all.map(each => [each.getAttribute('{what}'), each.innerText])"
+        found = self.page.locator(f"[{what}]").evaluate_all(script)
+        return {name: int(text.replace(",", "")) for name, text in found}
+
+    def source(self, name: str) -> str:
+        return self.page.inner_text(f"[data-source={name}]")
+
+    def is_up(self, *names: str) -> None:
+        eventually(lambda: all(self.source(name) == f"{name} up" for name in names), 40)
+
+
+def address_of(monitor: Worker) -> str:
+    monitor.until("Domination at")
+    found = re.search(r"Domination at (http://\S+)", monitor.output)
+    assert found
+    return found[1]
+
+
+@pytest.fixture
+def look(chromium: Browser) -> Iterator[Callable[..., Screen]]:
+    """Give what opens a page; it asks nobody but its own server, and has nothing to complain of."""
+    wrong: list[str] = []
+    contexts: list[BrowserContext] = []
+
+    def opened(
+        monitor: Worker, width: int = 1366, height: int = 768, mode: str = "light"
+    ) -> Screen:
+        address = address_of(monitor)
+        own = (f"{address}/", "data:", f"{address.replace('http', 'ws')}/")
+        context = chromium.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if mode == "dark" else "light",
+        )
+        contexts.append(context)
+        page = context.new_page()
+
+        def asked(url: str) -> None:
+            if not url.startswith(own):
+                wrong.append(f"asked for {url}")
+
+        def complained(said: ConsoleMessage) -> None:
+            if said.type in ("error", "warning"):
+                wrong.append(said.text)
+
+        page.on("request", lambda request: asked(request.url))
+        page.on("websocket", lambda socket: asked(socket.url))
+        page.on("requestfailed", lambda request: wrong.append(f"no {request.url}"))
+        page.on("console", complained)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.goto(address)
+        page.wait_for_selector("[data-source=Kafka]")
+        return Screen(page)
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[clickhouse.ClickHouseServer]:
+    """Give a ClickHouse with the tables, which a test may kill and start again."""
+    need("ClickHouse", clickhouse.why_not())
+    made = clickhouse.ClickHouseServer(tmp_path_factory.mktemp("own-clickhouse"))
+    made.start()
+    for sql in clickhouse.kept():
+        ask(made, sql)
+    yield made
+    made.kill()
+
+
+@pytest.fixture(scope="module")
+def system(
+    server: clickhouse.ClickHouseServer,
+    breakable: KafkaServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Pipeline, Worker]]:
+    """Give a pipeline that has judged what was sent, and a monitor of it."""
+    breakable.start()
+    pipeline = Pipeline(breakable.bootstrap_servers, tmp_path_factory.mktemp("monitor")).create()
+    pipeline.send(mixed(3_000))
+    worker = pipeline.worker()
+    pipeline.drained()
+    worker.stop()
+    store(server, 3_000)
+    monitor = pipeline.worker(command=MONITOR, MONITOR="0", CLICKHOUSE_URL=server.url())
+    yield pipeline, monitor
+    assert monitor.stop(signal.SIGTERM, seconds=5) == 0
+    assert "Traceback" not in monitor.output
+    pipeline.end()
+
+
+def ask(
+    server: clickhouse.ClickHouseServer, query: str, rows: object = None
+) -> list[tuple[Any, ...]]:
+    with Client.from_url(f"{server.url()}/default") as client:
+        found: list[tuple[Any, ...]] = client.execute(query, rows)
+        return found
+
+
+def store(server: clickhouse.ClickHouseServer, count: int, unique_id: str = "human") -> None:
+    """Store humans of now, the first hundred of them a second time."""
+    (before,) = ask(server, "SELECT count() FROM shadow")[0]
+    now = datetime.now(timezone.utc) - timedelta(seconds=1)
+    rows = [(LABELS[number % 7 % 4], unique_id, now, 0, before + number) for number in range(count)]
+    ask(server, "SYSTEM STOP MERGES")
+    for again in (rows, rows[:100]):
+        ask(server, "INSERT INTO shadow VALUES", again)
+    broken = [("shadow", 0, before, now, "text", "not one JSON value")]
+    ask(server, "INSERT INTO shadow_broken VALUES", broken)
+    ask(server, "INSERT INTO shadow_broken VALUES", broken)
+
+
+def stored(server: clickhouse.ClickHouseServer) -> dict[str, str]:
+    """Give the figures as ClickHouse has them, each row once."""
+    tables = {"humans": "shadow", "broken": "shadow_broken"}
+    return {
+        name: f"{ask(server, f'SELECT count() FROM {table} FINAL')[0][0]:,}"
+        for name, table in tables.items()
+    }
+
+
+def test_its_numbers_are_those_of_clickhouse_and_kafka_and_they_move(
+    server: clickhouse.ClickHouseServer,
+    system: tuple[Pipeline, Worker],
+    look: Callable[..., Screen],
+) -> None:
+    pipeline, monitor = system
+    screen = look(monitor)
+    letters = [dict(each.headers() or []) for each in pipeline.read(pipeline.dead).records]
+    reasons = [str(each["domination.error.reason"], "utf-8") for each in letters]  # type: ignore[arg-type]
+    screen.shows(stored(server) | {"lag": "0", "letters": f"{len(letters):,}"})
+    found = ask(server, "SELECT toString(type), count() FROM shadow FINAL GROUP BY type")
+    assert screen.counts() == dict(found)
+    assert screen.numbers("data-reason") == {name: reasons.count(name) for name in BAD.values()}
+    # Now more comes, and nobody judges it.
+    committed = pipeline.committed()
+    pipeline.send(mixed(1_000, seed=2))
+    store(server, 500)
+    behind = len(pipeline.sent) - sum(committed.values())
+    screen.shows(stored(server) | {"lag": f"{behind:,}"})
+    lags = screen.numbers("data-lag")
+    assert sum(lags[f"worker-{number}"] for number in committed) == behind
+    assert float(screen.figure("ratings").replace(",", "")) > 0
+    assert float(screen.figure("shadows").replace(",", "")) > 0
+    assert float(screen.figure("age").removesuffix(" s")) < 60
+
+
+def test_a_name_that_is_a_script_is_shown_and_not_run(
+    server: clickhouse.ClickHouseServer,
+    system: tuple[Pipeline, Worker],
+    look: Callable[..., Screen],
+) -> None:
+    name = '<img src="//192.0.2.1/x" onerror="console.error(1)">'
+    screen = look(system[1])
+    store(server, 20, name)
+    eventually(lambda: name in screen.page.inner_text(".humans"), 30)
+    assert screen.page.locator("img").count() == 0
+
+
+def test_it_fits_every_screen_and_follows_the_light(
+    system: tuple[Pipeline, Worker], look: Callable[..., Screen]
+) -> None:
+    for width, height, mode in SCREENS:
+        page = look(system[1], width, height, mode).page
+        eventually(lambda p=page: p.locator(".nicegui-echart svg path").count() > 9, 30)  # type: ignore[misc]
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        brightness = sum(map(int, re.findall(r"\d+", ground)))
+        assert brightness > 600 if mode == "light" else brightness < 100
+        # Each has a name for those who hear it, and the headings are in order.
+        assert page.locator("[role=img][aria-label]").count() == 3
+        assert page.get_by_role("heading", level=1).count() == 1
+        assert page.get_by_role("heading", level=2).count() == 7
+
+
+def hurt_and_mended(
+    screen: Screen, name: str, kept: dict[str, str], hurt: Callable[[], None]
+) -> None:
+    """See that a source that is `hurt` is told, with the time, beside what it told last."""
+    before = datetime.now(timezone.utc) - timedelta(seconds=2)
+    hurt()
+    # The question that was under way has another answer than those after it.
+    down = r"down since (\d\d:\d\d:\d\d) UTC: .*no (broker|ClickHouse) at"
+    eventually(lambda: bool(re.search(down, screen.source(name))), 60)
+    found = re.search(down, screen.source(name))
+    assert found, screen.source(name)
+    assert f"{before:%H:%M:%S}" <= found[1] <= f"{datetime.now(timezone.utc):%H:%M:%S}"
+    screen.shows(kept)
+    assert screen.page.locator(".figure.stale", has_text="as of").count() == 4
+    other = {"Kafka": "ClickHouse", "ClickHouse": "Kafka"}[name]
+    assert screen.source(other) == f"{other} up"
+
+
+def test_a_clickhouse_that_dies_is_told_and_its_numbers_stay_until_it_is_back(
+    server: clickhouse.ClickHouseServer,
+    system: tuple[Pipeline, Worker],
+    look: Callable[..., Screen],
+) -> None:
+    screen = look(system[1])
+    screen.is_up("Kafka", "ClickHouse")
+    screen.shows(kept := stored(server))
+    hurt_and_mended(screen, "ClickHouse", kept, server.kill)
+    server.start()
+    store(server, 200)
+    screen.is_up("ClickHouse")
+    screen.shows(stored(server))
+    assert stored(server) != kept
+    assert screen.page.locator(".stale").count() == 0
+
+
+def test_a_kafka_that_dies_is_told_and_its_numbers_stay_until_it_is_back(
+    breakable: KafkaServer, system: tuple[Pipeline, Worker], look: Callable[..., Screen]
+) -> None:
+    pipeline, monitor = system
+    screen = look(monitor)
+    screen.is_up("Kafka", "ClickHouse")
+    kept = {name: screen.figure(name) for name in ("lag", "letters")}
+    hurt_and_mended(screen, "Kafka", kept, breakable.kill)
+    breakable.start()
+    screen.is_up("Kafka")
+    pipeline.send(mixed(100, seed=3))
+    behind = len(pipeline.sent) - sum(pipeline.committed().values())
+    screen.shows({"lag": f"{behind:,}"})
+    assert screen.page.locator(".stale").count() == 0
+
+
+def test_without_either_server_it_starts_and_says_so_and_ends_with_0(
+    tmp_path: Path, look: Callable[..., Screen]
+) -> None:
+    kafka, server = free_ports(2)
+    pipeline = Pipeline(f"127.0.0.1:{kafka}", tmp_path)
+    monitor = pipeline.worker(
+        command=MONITOR, MONITOR="0", CLICKHOUSE_URL=f"clickhouse://127.0.0.1:{server}"
+    )
+    screen = look(monitor)
+    for name in ("Kafka", "ClickHouse"):
+        eventually(lambda n=name: "down since" in screen.source(n), 30)  # type: ignore[misc]
+    assert screen.figure("humans") == "-"
+    with urllib.request.urlopen(f"{address_of(monitor)}/healthz", timeout=10) as answer:
+        assert answer.status == 200
+    assert {str(each) for each in heard(monitor)} == {"127.0.0.1"}
+    screen.page.close()
+    assert monitor.stop(signal.SIGINT, seconds=5) == 0
+    assert "Traceback" not in monitor.output
+
+
+def heard(monitor: Worker) -> set[IPv4Address | IPv6Address]:
+    return listening.addresses(monitor.process.pid)
+
+
+def test_a_taken_port_is_one_line_and_78() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = run(*MONITOR, environment={"DOMINATION_MONITOR": port})
+    assert ended.returncode == 78
+    (line,) = (ended.stdout + ended.stderr).splitlines()
+    assert f"cannot listen on 127.0.0.1:{port}" in line
+    assert "DOMINATION_MONITOR" in line

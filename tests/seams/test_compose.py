@@ -1,0 +1,185 @@
+"""The compose file and the image: each fact in them that stands somewhere else too."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+import pytest
+import yaml
+
+from domination.cli.main import cli
+from domination.settings import Settings, from_environment
+from harness.commands import called
+
+ROOT = Path(__file__).parent.parent.parent
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+SERVERS = {name: service for name, service in SERVICES.items() if "build" not in service}
+OURS = {name: service for name, service in SERVICES.items() if "build" in service}
+KAFKA = SERVICES["kafka"]["environment"]
+CLICKHOUSE = SERVICES["clickhouse"]["environment"]
+ADVERTISED = dict(each.split("://") for each in KAFKA["KAFKA_ADVERTISED_LISTENERS"].split(","))
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+ENTRY_POINT, COMMAND = (
+    re.findall(rf"^{word} (.+)", DOCKERFILE, re.MULTILINE)[-1] for word in ("ENTRYPOINT", "CMD")
+)
+
+
+def _published(name: str) -> dict[str, str]:
+    """Give the port of the host and the port of the container that it leads to."""
+    return dict(port.split(":")[-2:] for port in SERVICES[name]["ports"])
+
+
+def test_a_port_is_open_to_this_host_alone() -> None:
+    ports = [port for service in SERVICES.values() for port in service.get("ports", ())]
+    assert ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_each_image_is_pinned() -> None:
+    stages = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
+    for image in [*stages, *(server["image"] for server in SERVERS.values())]:
+        assert re.fullmatch(r"[\w/-]+:\d+\.\d+\.[\d.]+(-slim-\w+)?", image)
+
+
+def test_each_stage_has_the_python_that_the_copied_environment_links_to() -> None:
+    assert len(set(re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE))) == 1
+
+
+def test_the_broker_is_of_the_version_that_the_tests_run_on() -> None:
+    pom = (ROOT / "tests" / "harness" / "kafka" / "pom.xml").read_text()
+    version = SERVICES["kafka"]["image"].partition(":")[2]
+    assert f"<artifactId>kafka_2.13</artifactId>\n      <version>{version}</version>" in pom
+
+
+def test_the_host_finds_kafka_where_the_settings_look_for_it() -> None:
+    assert ADVERTISED["HOST"] == Settings().bootstrap_servers
+    port = ADVERTISED["HOST"].partition(":")[2]
+    assert f"HOST://:{port}" in KAFKA["KAFKA_LISTENERS"].split(",")
+    assert _published("kafka") == {port: port}
+
+
+def test_the_host_finds_clickhouse_where_the_settings_look_for_it() -> None:
+    address = urlsplit(Settings().clickhouse_url)
+    assert address.hostname == "localhost"
+    assert _published("clickhouse") == {str(address.port): "9000"}
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_containers_find_kafka_by_the_name_of_its_service(name: str) -> None:
+    host, port = ADVERTISED["CONTAINERS"].split(":")
+    assert host == "kafka"
+    assert f"CONTAINERS://:{port}" in KAFKA["KAFKA_LISTENERS"].split(",")
+    settings = from_environment(OURS[name]["environment"])
+    assert settings.bootstrap_servers == ADVERTISED["CONTAINERS"]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_each_name_in_the_environment_is_a_setting(name: str) -> None:
+    assert set(OURS[name]["environment"]) <= {setting for setting, _ in Settings().shown()}
+
+
+def test_clickhouse_reads_by_the_listener_of_the_containers() -> None:
+    settings = from_environment(SERVICES["schema"]["environment"])
+    assert settings.clickhouse_kafka_brokers == ADVERTISED["CONTAINERS"]
+
+
+def test_the_schema_goes_to_the_server_as_its_user() -> None:
+    url = urlsplit(from_environment(SERVICES["schema"]["environment"]).clickhouse_url)
+    assert (url.scheme, url.hostname, url.port) == ("clickhouse", "clickhouse", 9000)
+    assert url.username == CLICKHOUSE["CLICKHOUSE_USER"]
+    assert url.password == CLICKHOUSE["CLICKHOUSE_PASSWORD"]
+    assert url.path == "/" + CLICKHOUSE.get("CLICKHOUSE_DB", "default")
+
+
+@pytest.mark.parametrize(
+    "words", [json.loads(COMMAND), *(service["command"] for service in OURS.values())]
+)
+def test_each_command_of_our_image_is_one(words: list[str]) -> None:
+    command: click.Command = cli
+    while isinstance(command, click.Group):
+        command, words = called(command, words[0]), words[1:]
+    command.make_context("domination", words)
+
+
+def test_our_image_gets_the_signals_itself() -> None:
+    assert json.loads(ENTRY_POINT) == ["domination"]
+
+
+def test_our_image_does_not_run_as_root() -> None:
+    users = re.findall(r"^USER (\w+)", DOCKERFILE.rpartition("\nFROM ")[2], re.MULTILINE)
+    assert users
+    assert users[-1] not in {"root", "0"}
+
+
+def test_one_broker_keeps_one_copy() -> None:
+    assert KAFKA["KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR"] == 1
+    assert KAFKA["KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR"] == 1
+    assert KAFKA["KAFKA_TRANSACTION_STATE_LOG_MIN_ISR"] == 1
+
+
+def test_a_topic_is_made_by_us_alone() -> None:
+    assert KAFKA["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
+
+
+def test_a_server_is_asked_for_its_health_as_its_clients_ask_it() -> None:
+    assert ADVERTISED["CONTAINERS"] in SERVICES["kafka"]["healthcheck"]["test"]
+    assert " --host clickhouse " in SERVICES["clickhouse"]["healthcheck"]["test"][-1]
+
+
+def test_a_server_is_waited_for_until_healthy_and_a_job_until_done() -> None:
+    for service in OURS.values():
+        for name, dependency in service["depends_on"].items():
+            waits = "service_healthy" if name in SERVERS else "service_completed_successfully"
+            assert dependency["condition"] == waits
+
+
+def test_the_system_stands_once_topics_and_tables_do() -> None:
+    assert {"topics", "schema"} <= set(SERVICES["worker"]["depends_on"])
+    assert {"topics", "clickhouse"} <= set(SERVICES["schema"]["depends_on"])
+
+
+def test_a_server_keeps_its_data_in_a_named_volume() -> None:
+    kept = {name: dict([server["volumes"][0].split(":")]) for name, server in SERVERS.items()}
+    assert kept["kafka"] == {"kafka": KAFKA["KAFKA_LOG_DIRS"]}
+    assert kept["clickhouse"] == {"clickhouse": "/var/lib/clickhouse"}
+    assert set(COMPOSE["volumes"]) == {"kafka", "clickhouse"}
+
+
+def test_clickhouse_loads_every_view_before_one_reads() -> None:
+    [config] = SERVICES["clickhouse"]["configs"]
+    assert config["target"].startswith("/etc/clickhouse-server/config.d/")
+    content = COMPOSE["configs"][config["source"]]["content"]
+    assert "<async_load_databases>false</async_load_databases>" in content
+
+
+def test_workers_can_be_many() -> None:
+    worker = SERVICES["worker"]
+    assert not {"container_name", "hostname", "ports", "profiles"} & set(worker)
+    assert "DOMINATION_INSTANCE" not in worker["environment"]
+
+
+def test_humans_are_rated_and_shown_only_when_asked_for() -> None:
+    asked_for = {name: service.get("profiles") for name, service in SERVICES.items()}
+    named = {name: [name] for name in ("producer", "monitor")}
+    assert {name: profiles for name, profiles in asked_for.items() if profiles} == named
+
+
+def test_the_host_finds_the_page_where_the_settings_serve_it() -> None:
+    host, port = Settings().monitor_address
+    inside = from_environment(SERVICES["monitor"]["environment"]).monitor_address
+    assert SERVICES["monitor"]["ports"] == [f"{host}:{port}:{inside[1]}"]
+    assert inside[0] == "0.0.0.0"
+
+
+def test_the_page_asks_clickhouse_as_its_user() -> None:
+    urls = {
+        from_environment(SERVICES[name]["environment"]).clickhouse_url
+        for name in ("monitor", "schema")
+    }
+    assert len(urls) == 1

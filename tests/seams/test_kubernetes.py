@@ -1,0 +1,177 @@
+"""The manifests of deploy/kubernetes: what Kubernetes says of them, and what they say of us."""
+
+from __future__ import annotations
+
+from http.client import HTTPConnection
+from typing import TYPE_CHECKING, Any, Final
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from domination.cli.main import cli
+from domination.exactly_once import presence, transactions, writer
+from domination.settings import Settings, from_environment
+from domination.worker.health import Health
+from domination.worker.lifecycle import Lifecycle
+from domination.worker.metrics import Metrics
+from harness.commands import called
+from harness.kafka_server import free_ports
+from harness.pipeline import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+DIRECTORY: Final = ROOT / "deploy" / "kubernetes"
+
+
+def resources() -> Iterator[dict[str, Any]]:
+    for path in sorted(DIRECTORY.glob("*.yaml")):
+        yield from yaml.safe_load_all(path.read_text())
+
+
+ALL: Final = list(resources())
+# The worker's file is the last, so of two of a kind this has the worker's.
+RESOURCES: Final = {each["kind"]: each for each in ALL}
+CONFIG: Final = RESOURCES["ConfigMap"]["data"]
+PODS: Final = {
+    each["metadata"]["name"]: each["spec"]["template"]["spec"]
+    for each in ALL
+    if each["kind"] == "Deployment"
+}
+POD: Final = PODS["domination"]
+(WORKER,) = POD["containers"]
+KEDA: Final = "keda.sh/v1alpha1"
+"""Whose kinds Kubernetes itself does not know."""
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [each for each in ALL if each["apiVersion"] != KEDA],
+    ids=lambda each: f"{each['kind']}-{each['metadata']['name']}",
+)
+def test_the_newest_kubernetes_takes_it_with_no_field_too_many(resource: dict[str, Any]) -> None:
+    newest = kubernetes_validate.latest_version()
+    kubernetes_validate.validate(resource, newest, strict=True)
+
+
+def test_the_monitor_is_given_settings_and_finds_the_secret_that_they_name(tmp_path: Path) -> None:
+    (monitor,) = PODS["domination-monitor"]["containers"]
+    secret = RESOURCES["Secret"]["stringData"]
+    for name, value in secret.items():
+        (tmp_path / name).write_text(value)
+    given = CONFIG | {each["name"]: each["value"] for each in monitor["env"]}
+    local = {name: text.replace("/secrets", str(tmp_path)) for name, text in given.items()}
+    settings = from_environment(local)
+    assert settings.clickhouse_url == secret["clickhouse-url"]
+    assert settings.monitor_address == ("0.0.0.0", monitor["ports"][0]["containerPort"])
+
+
+def test_its_settings_are_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
+    secrets = tmp_path_factory.mktemp("secrets")
+    for name, value in RESOURCES["Secret"]["stringData"].items():
+        (secrets / name).write_text(value)
+    environment = {name: text.replace("/secrets", str(secrets)) for name, text in CONFIG.items()}
+    given = environment | {each["name"]: "pod" for each in WORKER["env"]}
+    settings = from_environment(given)
+    assert settings.kafka["sasl.username"] == RESOURCES["Secret"]["stringData"]["username"]
+    assert (secrets / "ca.crt").samefile(settings.kafka["ssl.ca.location"])
+    assert settings.instance == "pod"
+
+
+def test_it_mounts_the_secret_where_its_settings_look_and_may_write_where_a_worker_does() -> None:
+    mounts = {each["name"]: each["mountPath"] for each in WORKER["volumeMounts"]}
+    assert mounts == {
+        "secrets": "/secrets",
+        "tmp": "/tmp",
+    }  # A worker locks its name in the second.
+    volumes = {each["name"]: each for each in POD["volumes"]}
+    assert volumes["secrets"]["secret"]["secretName"] == RESOURCES["Secret"]["metadata"]["name"]
+    assert "emptyDir" in volumes["tmp"]
+
+
+def test_its_probes_ask_what_a_worker_answers_where_it_listens() -> None:
+    (port,) = free_ports(1)
+    settings = Settings(http=str(port))
+    Health(settings, Lifecycle(), Metrics(settings), {})
+    probes = {
+        name: WORKER[f"{name}Probe"]["httpGet"] for name in ("liveness", "readiness", "startup")
+    }
+    for probe in probes.values():
+        asked = HTTPConnection("127.0.0.1", port, timeout=10)
+        asked.request("GET", probe["path"])
+        assert asked.getresponse().status in {200, 503}
+        asked.close()
+        assert probe["port"] == WORKER["ports"][0]["name"]
+    # One that waits for its broker must not be started again for it.
+    assert {probes["liveness"]["path"], probes["startup"]["path"]} == {"/healthz"}
+    listens = CONFIG["DOMINATION_HTTP"].split(":")
+    assert listens == ["0.0.0.0", str(WORKER["ports"][0]["containerPort"])]
+    annotations = RESOURCES["Deployment"]["spec"]["template"]["metadata"]["annotations"]
+    assert annotations["prometheus.io/port"] == listens[1]
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_it_runs_as_nobody_on_files_that_it_cannot_change(name: str) -> None:
+    pod = PODS[name]
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert pod["securityContext"]["runAsUser"] > 0
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert not pod["automountServiceAccountToken"]
+    context = pod["containers"][0]["securityContext"]
+    assert context["readOnlyRootFilesystem"]
+    assert not context["allowPrivilegeEscalation"]
+    assert context["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_it_is_given_longer_to_end_than_a_worker_takes_whose_broker_does_not_answer() -> None:
+    writes = writer.QUEUE_SECONDS
+    offsets = max(transactions.OFFSETS_SECONDS) + writer.HANG_SECONDS
+    commits = offsets + presence.LAST_CALL_SECONDS
+    leaves = transactions.ABORT_SECONDS + 2 * presence.LEAVE_SECONDS
+    assert POD["terminationGracePeriodSeconds"] > writes + commits + leaves
+
+
+def test_what_selects_its_pods_does_so_by_their_labels() -> None:
+    labels = RESOURCES["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    (spread,) = POD["topologySpreadConstraints"]
+    for selector in (
+        RESOURCES["Deployment"]["spec"]["selector"],
+        RESOURCES["PodDisruptionBudget"]["spec"]["selector"],
+        spread["labelSelector"],
+    ):
+        assert selector["matchLabels"].items() <= labels.items()
+
+
+def test_keda_scales_it_by_the_lag_of_the_same_group_on_the_same_brokers() -> None:
+    scaled, settings = RESOURCES["ScaledObject"], Settings()
+    assert scaled["apiVersion"] == RESOURCES["TriggerAuthentication"]["apiVersion"] == KEDA
+    spec = scaled["spec"]
+    assert spec["scaleTargetRef"] == {"name": RESOURCES["Deployment"]["metadata"]["name"]}
+    (trigger,) = spec["triggers"]
+    told = trigger["metadata"]
+    assert trigger["type"] == "kafka"
+    assert all(type(value) is str for value in told.values())
+    assert (told["consumerGroup"], told["topic"]) == (settings.group, settings.input_topic)
+    assert told["bootstrapServers"] == CONFIG["DOMINATION_KAFKA_BOOTSTRAP_SERVERS"]
+    assert int(told["lagThreshold"]) > 0
+    mechanism = CONFIG["DOMINATION_KAFKA_SASL_MECHANISM"]
+    assert told["sasl"] == mechanism.lower().replace("-", "_").replace("sha_", "sha")
+    assert (told["tls"] == "enable") == CONFIG["DOMINATION_KAFKA_SECURITY_PROTOCOL"].endswith("SSL")
+    # A worker more than there are partitions has nothing to do.
+    topics = called(cli, "topics")
+    partitions = next(each for each in topics.params if each.name == "partitions")
+    assert 0 < spec["minReplicaCount"] <= spec["maxReplicaCount"] <= partitions.default
+    # Where its number is given as well, each apply puts it back.
+    assert "replicas" not in RESOURCES["Deployment"]["spec"]
+
+
+def test_keda_is_let_in_by_the_same_secret() -> None:
+    authentication = RESOURCES["TriggerAuthentication"]
+    (trigger,) = RESOURCES["ScaledObject"]["spec"]["triggers"]
+    assert trigger["authenticationRef"]["name"] == authentication["metadata"]["name"]
+    references = authentication["spec"]["secretTargetRef"]
+    assert {each["name"] for each in references} == {RESOURCES["Secret"]["metadata"]["name"]}
+    assert {each["key"] for each in references} < set(RESOURCES["Secret"]["stringData"])
+    assert {each["parameter"] for each in references} == {"username", "password", "ca"}

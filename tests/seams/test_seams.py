@@ -1,0 +1,102 @@
+"""Facts that live in two places."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+import orjson
+
+from domination.cli.exit_codes import EXIT_CODES
+from domination.cli.main import COMMANDS
+from domination.clickhouse import schema
+from domination.errors import Exit
+from domination.ratings import Reason
+from domination.settings import Settings
+from domination.shadow import ShadowType
+from domination.shadows import encode_one
+
+ROOT = Path(__file__).parent.parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def test_each_command_in_the_readme_is_one() -> None:
+    named = set(re.findall(r"domination ([a-z-]+)", re.sub(r"pip install domination", "", README)))
+    assert {"worker", "produce", "topics", "check", "judge", "config"} <= named
+    assert named <= set(COMMANDS)
+
+
+def test_each_setting_stands_in_the_readme_with_its_default() -> None:
+    for name, default in Settings().shown():
+        row = next(line for line in README.splitlines() if line.startswith(f"| `{name}`"))
+        assert f"`{default}`" in row or not default
+
+
+def test_the_readme_says_of_each_exit_code_what_the_help_says() -> None:
+    rows = re.findall(r"^\| ([\d, ]+) \| (.*) \|$", README, re.MULTILINE)
+    assert {code: meaning.replace("`", "") for code, meaning in rows} == EXIT_CODES
+    assert {str(int(code)) for code in Exit} < set(EXIT_CODES)
+
+
+def test_each_reason_stands_in_the_readme() -> None:
+    for reason in Reason:
+        assert f"`{reason.value}`" in README
+
+
+def test_each_make_target_in_the_readme_is_one() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"make ([a-z]+)", README)) <= targets | {"run"}
+
+
+def test_the_locks_have_every_dependency() -> None:
+    project = (ROOT / "pyproject.toml").read_text()
+    lists = dict(re.findall(r"^(\w+) = \[\n(.*?)^\]", project, re.MULTILINE | re.DOTALL))
+    for lock, names in {
+        "requirements.lock": ["dependencies", "build", "monitor"],
+        "requirements-dev.lock": ["dependencies", "build", "dev", "demo", "monitor"],
+        "requirements-fuzz.lock": ["fuzz"],
+    }.items():
+        locked = (ROOT / lock).read_text()
+        for name in names:
+            # An extra of our own is a list of its own.
+            named = re.findall(r'^ +"(?!domination\[)([^"]+)"', lists[name], re.MULTILINE)
+            assert named
+            for requirement in named:
+                package = re.split(r"[<>=]", requirement)[0]
+                assert re.search(rf"^{package}==", locked, re.MULTILINE), (lock, package)
+
+
+def test_both_locks_have_the_same_version_of_a_package() -> None:
+    image, all_ = (
+        dict(re.findall(r"^([\w-]+)==(\S+)", (ROOT / lock).read_text(), re.MULTILINE))
+        for lock in ("requirements.lock", "requirements-dev.lock")
+    )
+    assert image.items() <= all_.items()
+
+
+def test_the_types_in_clickhouse_are_those_of_the_topic() -> None:
+    enum = ", ".join(f"'{shadow.label}' = {shadow.value}" for shadow in map(ShadowType, range(4)))
+    for name, sql in schema.statements(Settings()):
+        if name in {"shadow", "shadow_rows"}:
+            assert f"Enum8({enum})" in sql
+
+
+def test_the_fields_that_clickhouse_reads_are_those_of_the_topic() -> None:
+    written = encode_one((ShadowType.SHA, "x"), datetime(2026, 1, 1, tzinfo=timezone.utc))
+    fields = list(orjson.loads(written))
+    consumer = dict(schema.statements(Settings()))[schema.CONSUMER]
+    assert re.findall(r"(\w+) Nullable", consumer) == fields
+    shadow = dict(schema.statements(Settings()))["shadow"]
+    assert re.findall(r"^    (\w+) ", shadow, re.MULTILINE)[: len(fields)] == fields
+
+
+def test_the_stream_reads_the_topic_that_the_worker_writes_from_the_brokers_it_uses() -> None:
+    settings = Settings(bootstrap_servers="a:1,b:2", output_topic="it's", clickhouse_group="g")
+    stream = dict(schema.statements(settings))[schema.STREAM]
+    assert "kafka_broker_list = 'a:1,b:2'" in stream
+    assert "kafka_topic_list = 'it\\'s'" in stream
+    assert "kafka_group_name = 'g'" in stream
+    seen = replace(settings, clickhouse_kafka_brokers="c:3")
+    assert "kafka_broker_list = 'c:3'" in dict(schema.statements(seen))[schema.STREAM]
