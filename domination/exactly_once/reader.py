@@ -211,8 +211,8 @@ class KafkaReader:
 
     @property
     def at_end(self) -> bool:
-        """Whether all that can be read has been; without partitions there is nothing to read."""
-        return self._membership.granted <= self._ended
+        """Whether all that can be read has been; a member without partitions has nothing to read."""
+        return self._membership.member and self._membership.granted <= self._ended
 
     def rewind(self, timeout: float, *, again: bool = False) -> Hashable:
         """Read on from the committed offsets; from the first where there is none.
