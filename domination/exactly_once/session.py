@@ -137,7 +137,8 @@ class Session:
             return
         self._closed = True
         self._rule.changed()
-        self._observer.closed()
+        if self._presence.joined:
+            self._observer.closed()
         self._writer.close(ABORT_SECONDS)
         self._presence.close()
 
