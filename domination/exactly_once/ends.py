@@ -104,6 +104,7 @@ class Ends:
         clock, servers = SystemClock(), self._connection.servers
         return Parts(
             rule=Transaction(options.commit_interval, TRANSACTION_SECONDS),
+            name=identity.instance,
             topic=topics.read,
             readers=KafkaReaders(self._connection, self._subscription(identity), log),
             writer=KafkaWriter(self._connection, self._target(identity)),

@@ -24,6 +24,8 @@ class Parts(NamedTuple):
     """What a session works with."""
 
     rule: Transaction
+    name: str
+    """The worker's name in its group, the same after a restart."""
     topic: str
     """The topic that is read, to name it."""
     readers: Readers

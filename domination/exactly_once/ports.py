@@ -274,4 +274,4 @@ class Observer(Protocol):
         """Hear that the assignment changes."""
 
     def closed(self) -> None:
-        """Hear that the session ends."""
+        """Hear that the session ends, if it has joined the group."""

@@ -24,6 +24,7 @@ class Presence:
     """Has the reader of a session: one member of the group after the other."""
 
     def __init__(self, parts: Parts, changes: Callable[[Change], None]) -> None:
+        self._name = parts.name
         self._readers = parts.readers
         self._preflight = parts.preflight
         self._ends = parts.ends
@@ -74,8 +75,9 @@ class Presence:
         """
         self._log.warning(
             "evicted from the group (%s): joining again; if it happens again and again, another "
-            "worker has this instance's name",
+            "worker has this instance's name %s",
             error,
+            self._name,
         )
         self.evicted = True
         self.replace()

@@ -211,7 +211,7 @@ class KafkaReader:
 
     @property
     def at_end(self) -> bool:
-        """Whether all that can be read has been; a member without partitions has nothing to read."""
+        """Whether all there is has been read; a member without partitions has nothing to read."""
         return self._membership.member and self._membership.granted <= self._ended
 
     def rewind(self, timeout: float, *, again: bool = False) -> Hashable:

@@ -123,7 +123,8 @@ class Transactions:
     def close(self) -> None:
         """Abort what is not committed, at once if the broker answers, and leave the group."""
         self.rule.changed()
-        self._observer.closed()
+        if self.presence.joined:
+            self._observer.closed()
         self._writer.close(ABORT_SECONDS)
         self.presence.close()
 

@@ -289,7 +289,7 @@ def test_of_two_workers_with_one_name_one_goes_on_and_the_other_ends_with_75(
     (ended,) = (each for each in workers if each.process.poll() is not None)
     (alive,) = (each for each in workers if each is not ended)
     assert ended.wait() == 75
-    assert "another worker has this instance's transactional id" in ended.output
+    assert "another has this producer's transactional id" in ended.output
     pipeline.send(humans(500, seed=2))
     pipeline.drained()
     assert alive.stop() == 0

@@ -272,13 +272,17 @@ class Pipeline:
         """Wait until the group has committed every input record."""
         consumer = Consumer(self._client | {"group.id": self.group})
         partitions = self.partitions(self.input)
-        ends = {p.partition: consumer.get_watermark_offsets(p, timeout=10)[1] for p in partitions}
+        ends: dict[int, int] = {}
 
         def done() -> bool:
             try:
+                for each in partitions:
+                    if each.partition not in ends:
+                        _, ends[each.partition] = consumer.get_watermark_offsets(each, timeout=10)
                 found = consumer.committed(partitions, timeout=10)
             except KafkaException:
-                return False  # A transaction of a broker that was killed holds them back.
+                # A broker that has just woken, or a transaction of one that was killed.
+                return False
             return all(max(p.offset, 0) >= ends[p.partition] for p in found)
 
         try:

@@ -78,6 +78,7 @@ class Assembly:
         self.session = kinds.session(
             Parts(
                 rule=self.rule,
+                name=name,
                 topic=INPUT,
                 readers=self,
                 writer=self.writer,
