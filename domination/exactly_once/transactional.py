@@ -32,6 +32,10 @@ _BROKE: Final = re.compile(r"changed state (UP|REAUTH) -> DOWN")
 _BROKE_DEBUG: Final = "broker"
 
 
+class _NoAnswerError(Exception):
+    """Nobody answers."""
+
+
 class TransactionalProducer(Producer):
     """A producer with one transactional id, for one epoch: no doubt of it is ever forgotten.
 
@@ -69,8 +73,10 @@ class TransactionalProducer(Producer):
         # A client drops the address it started from once it knows the brokers' own. If it looks for
         # the coordinator in between, it waits for half a second. The second answer comes from a
         # broker that stays.
-        for topic in topics:
-            self._require(topic, timeout)
+        # Where nobody answers, that is told by the call that matters.
+        with suppress(_NoAnswerError):
+            for topic in topics:
+                self._require(topic, timeout)
         serving(self.init_transactions, timeout)
         hear(self.poll, 0)
         # No transaction has been opened yet: a late copy of these requests can only fence us.
@@ -79,8 +85,8 @@ class TransactionalProducer(Producer):
     def _require(self, topic: str, timeout: float) -> None:
         try:
             error = self.list_topics(topic, timeout=timeout).topics[topic].error
-        except KafkaException:
-            return  # No answer: that is told by the call that matters.
+        except KafkaException as exception:
+            raise _NoAnswerError from exception
         if error and error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             raise KafkaException(KafkaError(error.code(), f"no topic {topic}"))
 
