@@ -95,8 +95,28 @@ def test_a_batch_that_does_not_reach_the_sink_ends_the_session_in_the_end() -> N
     alone.clock.sleep(STUCK_SECONDS)
     assert alone.turn() == []
     alone.clock.sleep(0.1)
-    with pytest.raises(BrokenContractError, match="drops, keeps or repeats"):
+    with pytest.raises(BrokenContractError, match="drops or keeps"):
         alone.turn()
+
+
+def test_a_batch_that_reaches_the_sink_twice_ends_the_session_also_where_another_is_missing() -> (
+    None
+):
+    alone = Alone(Kafka())
+    first, _ = alone.batch(), alone.batch()
+    alone.session.write(values(first))
+    with pytest.raises(BrokenContractError, match="twice"):
+        alone.session.write(values(first))
+
+
+def test_a_batch_of_an_earlier_transaction_that_comes_again_ends_the_session() -> None:
+    alone = Alone(Kafka())
+    batch = alone.batch()
+    alone.session.write(values(batch))
+    alone.clock.sleep(1.0)
+    alone.turn()
+    with pytest.raises(BrokenContractError, match="twice"):
+        alone.session.write(values(batch))
 
 
 def test_each_batch_that_reaches_the_sink_begins_the_wait_anew() -> None:
