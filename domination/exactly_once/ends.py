@@ -18,7 +18,7 @@ from domination.exactly_once.batch import Batch, BrokenContractError, Records
 from domination.exactly_once.dead_letter import Form
 from domination.exactly_once.defaults import LOG, Quiet, StopEvent, SystemClock
 from domination.exactly_once.identity import Identity, lock_directory
-from domination.exactly_once.options import DEFAULTS, Options, Topics
+from domination.exactly_once.options import DEFAULTS, Options, Topics, misfit
 from domination.exactly_once.parts import Parts
 from domination.exactly_once.preflight import KafkaPreflight
 from domination.exactly_once.reader import Subscription
@@ -44,14 +44,15 @@ if TYPE_CHECKING:
 class Ends:
     """A source and a sink that share a session for each worker of this process.
 
-    - `properties` are librdkafka's, `bootstrap.servers` among them. Raises `SettingError` for those
-      in `reserved.py`.
-    - `topics` says what is read and written; `group` is the consumer group, which no other program
-      may have.
+    - `properties` are librdkafka's, `bootstrap.servers` among them, without those in `reserved.py`.
+    - `topics` says what is read and written, each under another name; `group` is the consumer
+      group, which no other program may have.
     - `observer` makes the `Observer` of a worker from its index, counted from 0. What it hears, it
       hears on that worker's thread.
     - `stop` is asked whether to go on, and told of the first failure; by default nobody sets it.
     - `log` is where they log. They set up no handler.
+
+    Raises `SettingError` where they cannot work with what they are told.
 
     Nothing connects before the dataflow runs. A failure never leaves the ends as an exception,
     which Bytewax would turn into a panic without its message. It goes to `stop.fail`, and every
@@ -72,6 +73,8 @@ class Ends:
         for name in properties:
             if name in RESERVED:
                 raise SettingError(f"the property {name} is not free: {RESERVED[name]}")
+        if why := misfit(topics, group, options):
+            raise SettingError(why)
         self._connection = Connection(properties, log.getChild("librdkafka"))
         self._topics = topics
         self._group = group
