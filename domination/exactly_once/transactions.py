@@ -123,9 +123,11 @@ class Transactions:
     def close(self) -> None:
         """Abort what is not committed, at once if the broker answers, and leave the group."""
         self.rule.changed()
-        self._observer.closed()
-        self._writer.close(ABORT_SECONDS)
-        self.presence.close()
+        try:
+            self._observer.closed()
+        finally:
+            self._writer.close(ABORT_SECONDS)
+            self.presence.close()
 
     def _end(self, outcome: str) -> None:
         if self._tally.records:
@@ -193,8 +195,8 @@ class Transactions:
 
     def _change(self, change: Change) -> None:
         """End the transaction before the assignment changes (rule 5)."""
-        self._observer.changed()
         try:
+            self._observer.changed()
             if change is Change.ORDERLY and self.rule.committable:
                 self._commit()
         finally:

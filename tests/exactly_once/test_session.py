@@ -295,3 +295,38 @@ def test_a_session_that_closes_leaves_the_group_and_commits_nothing_more() -> No
     assert alone.turn() is None
     assert not alone.kafka.group.members
     assert alone.kafka.committed == before
+
+
+class Raising(Quiet):
+    """Raises what it hears of changes and of the end, once it is told to."""
+
+    def __init__(self) -> None:
+        self.raises = False
+
+    def changed(self) -> None:
+        if self.raises:
+            raise ZeroDivisionError
+
+    closed = changed
+
+
+def test_an_observer_that_raises_at_a_change_does_not_hide_it() -> None:
+    observer = Raising()
+    alone = Alone(Kafka(), observer=observer)
+    alone.session.write(values(alone.batch()))
+    observer.raises = True
+    alone.kafka.group.rebalance(("a", "nobody"))
+    with pytest.raises(ZeroDivisionError):
+        work(alone, 20)
+    assert alone.rule.repairing
+
+
+def test_an_observer_that_raises_at_the_end_keeps_nobody_from_leaving_the_group() -> None:
+    observer = Raising()
+    alone = Alone(Kafka(), observer=observer)
+    alone.session.write(values(alone.batch()))
+    observer.raises = True
+    with pytest.raises(ZeroDivisionError):
+        alone.session.close()
+    assert not alone.kafka.group.members
+    assert not [entry for entry in alone.kafka.log if entry.visible is None]
