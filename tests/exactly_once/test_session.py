@@ -173,6 +173,32 @@ def test_trouble_that_ends_in_time_is_forgotten() -> None:
         assert alone.kafka.committed != before
 
 
+class Changing(Alone):
+    """A worker whose next reader would read otherwise, once it is told so."""
+
+    how: str | None = None
+
+    def outdated(self) -> str | None:
+        how, self.how = self.how, None
+        return how
+
+
+def test_who_has_left_the_group_stays_away_also_where_it_is_to_read_otherwise() -> None:
+    alone = Changing(Kafka())
+    work(alone, 30)
+    alone.line.fate = Fate("never")
+    while alone.kafka.group.members:
+        work(alone, 1)
+    assert "has left the group" in (alone.session.unready or "")
+    alone.how = "slower"
+    work(alone, 3)
+    assert alone.how is None
+    assert not alone.kafka.group.members
+    alone.line.fate = Fate(records=1000)
+    work(alone, 100)
+    assert alone.session.unready is None
+
+
 class Hurt(MemoryWriter):
     """Fails to commit, for good."""
 
