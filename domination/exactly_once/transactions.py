@@ -62,8 +62,9 @@ class Transactions:
 
     def step(self) -> Step:
         """Say what to do next."""
-        # What has cut the consumer's connection off may have cut the producer's off as well.
-        if self._writer.in_doubt() or self._readers.broken():
+        # What has cut the consumer's connection off may have cut the producer's off as well. It is
+        # told once, so it is asked first: told later it would be another doubt.
+        if self._readers.broken() or self._writer.in_doubt():
             self.rule.doubted()
         return self.rule.step(self._clock.now())
 

@@ -199,6 +199,42 @@ def test_who_has_left_the_group_stays_away_also_where_it_is_to_read_otherwise() 
     assert alone.session.unready is None
 
 
+class Doubtful(MemoryWriter):
+    """Doubts when it is told to, until it is renewed; counts how often it is."""
+
+    doubt = False
+    renewals = 0
+
+    def in_doubt(self) -> bool:
+        return self.doubt or super().in_doubt()
+
+    def renew(self, timeout: float) -> None:
+        super().renew(timeout)
+        self.doubt = False
+        self.renewals += 1
+
+
+class Cut(Alone):
+    """A worker whose reader's connection falls silent when it is told so."""
+
+    cut = False
+
+    def broken(self) -> bool:
+        cut, self.cut = self.cut, False
+        return cut
+
+
+def test_what_cuts_off_reader_and_writer_at_once_renews_the_producer_once() -> None:
+    alone = Cut(Kafka(), Kinds(writer=Doubtful))
+    work(alone, 30)
+    writer = alone.writer
+    assert isinstance(writer, Doubtful)
+    before = writer.renewals
+    alone.cut = writer.doubt = True
+    work(alone, 30)
+    assert writer.renewals == before + 1
+
+
 class Hurt(MemoryWriter):
     """Fails to commit, for good."""
 
