@@ -123,15 +123,15 @@ class Ends:
         )
 
     def close(self, worker_index: int) -> None:
-        """Close the session of a worker, if it came so far as to have one."""
-        if worker_index not in self.sessions:
-            return
+        """Close the session of a worker, if it came so far as to have one, and give its name up."""
         try:
-            self.sessions[worker_index].close()
+            if worker_index in self.sessions:
+                self.sessions[worker_index].close()
         except Exception as error:  # noqa: BLE001 - Bytewax would hide its message
             self.stop.fail(error)
         finally:
-            self._identities[worker_index].release()
+            if worker_index in self._identities:
+                self._identities[worker_index].release()
 
     def _subscription(self, identity: Identity) -> Subscription:
         topics = self._topics

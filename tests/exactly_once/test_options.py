@@ -1,14 +1,18 @@
-"""What two ends refuse to be told, before anything connects."""
+"""What two ends refuse to be told, before anything connects, and what they keep of it."""
 
 from __future__ import annotations
 
-from typing import Any
+import tempfile
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from domination.exactly_once.ends import Ends
 from domination.exactly_once.options import DEFAULTS, Options, Topics
 from domination.kafka.faults import SettingError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FIT = Topics("orders", ("bills", "refunds"), "letters")
 
@@ -46,3 +50,16 @@ def test_what_cannot_work_is_refused_in_one_line(told: dict[str, Any], said: str
 
 def test_what_fits_is_taken() -> None:
     assert ends(options=Options(commit_interval=5, availability_timeout=0.1)).sessions == {}
+
+
+def test_ends_that_cannot_start_give_their_name_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    wrong = Ends({"linger.ms": "soon"}, FIT, "g")
+    with pytest.raises(StopIteration):
+        wrong.source.build("in", 0, 1).next_batch()
+    assert isinstance(wrong.stop.error, SettingError)
+    right = ends()
+    assert "-0-0: " in right.parts(0).joining
+    right.close(0)
