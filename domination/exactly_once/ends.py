@@ -20,6 +20,7 @@ from domination.exactly_once.defaults import LOG, Quiet, StopEvent, SystemClock
 from domination.exactly_once.identity import Identity, lock_directory
 from domination.exactly_once.options import DEFAULTS, Options, Topics, misfit
 from domination.exactly_once.parts import Parts
+from domination.exactly_once.ports import Stop
 from domination.exactly_once.preflight import KafkaPreflight
 from domination.exactly_once.reader import Subscription
 from domination.exactly_once.readers import KafkaReaders
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     from bytewax.dataflow import Dataflow
 
-    from domination.exactly_once.ports import Observer, Stop
+    from domination.exactly_once.ports import Observer
 
 
 class Ends:
@@ -75,6 +76,10 @@ class Ends:
                 raise SettingError(f"the property {name} is not free: {RESERVED[name]}")
         if why := misfit(topics, group, options):
             raise SettingError(why)
+        if stop is not None and not isinstance(stop, Stop):
+            raise TypeError(
+                f"{type(stop).__name__} is no Stop: it needs stopping, pause, error, fail"
+            )
         self._connection = Connection(properties, log.getChild("librdkafka"))
         self._topics = topics
         self._group = group

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -63,3 +64,9 @@ def test_ends_that_cannot_start_give_their_name_up(
     right = ends()
     assert "-0-0: " in right.parts(0).joining
     right.close(0)
+
+
+def test_a_stop_that_cannot_hear_of_a_failure_is_refused() -> None:
+    event: Any = Event()
+    with pytest.raises(TypeError, match="no Stop"):
+        Ends({"bootstrap.servers": "127.0.0.1:1"}, FIT, "g", stop=event)
