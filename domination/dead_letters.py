@@ -238,7 +238,8 @@ def _fault(letter: Letter, limit: int) -> str | None:
     if isinstance(found, Fault):
         return found.reason
     (value,) = encode(judge([found]), datetime.now(timezone.utc))
-    return Reason.SHADOW_TOO_LARGE.value if size(letter.key, value) > limit else None
+    large = size(letter.key, value, letter.headers) > limit  # They are carried over.
+    return Reason.SHADOW_TOO_LARGE.value if large else None
 
 
 def _text(value: str | bytes | None) -> str | None:

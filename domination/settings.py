@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from domination.errors import DominationError, Exit
+from domination.exactly_once.options import LONGEST_INTERVAL
 from domination.exactly_once.reserved import RESERVED
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ NAME: Final = "domination"
 PREFIX: Final = "DOMINATION_"
 _KAFKA: Final = "KAFKA_"
 _TESTS: Final = "TEST_"
-# Half of the time after which Kafka aborts a transaction.
-_LONGEST_INTERVAL: Final = 5.0
 _LAST_PORT: Final = 65_535
 _ADDRESS: Final = re.compile(
     r"(?:(?:\[(?P<six>[^\]]+)\]|(?P<host>[^\s:/@\[\]]+)):)?(?P<port>[0-9]{1,5})"
@@ -113,7 +112,7 @@ class Settings:
             "must differ from the other two topics",
         )
         _require(
-            0 < self.commit_interval_seconds <= _LONGEST_INTERVAL,
+            0 < self.commit_interval_seconds <= LONGEST_INTERVAL,
             "commit_interval_seconds",
             "takes 0 to 5",
         )

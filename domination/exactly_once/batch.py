@@ -254,6 +254,14 @@ class Outcome(Batch["bytes | None"]):
                 f"a step has lost or added records: {values} values and {len(places)} rejects of "
                 f"{records} records; each leaves one, a value or a reject"
             )
+        # The columns that are carried over are found by the places.
+        if places or self.places is not None:
+            places += range(records) if self.places is None else self.places
+            if sorted(places) != list(range(records)):
+                raise BrokenContractError(
+                    "a step gave its values the places of other records: each place is a value's "
+                    "or a reject's, once"
+                )
         for name in ("keys", "headers", "timestamps", "topics"):
             column = getattr(self, name)
             if column is not None and len(column) != values:

@@ -18,8 +18,9 @@ from domination.exactly_once.batch import Batch, BrokenContractError, Records
 from domination.exactly_once.dead_letter import Form
 from domination.exactly_once.defaults import LOG, Quiet, StopEvent, SystemClock
 from domination.exactly_once.identity import Identity, lock_directory
-from domination.exactly_once.options import DEFAULTS, Options, Topics
+from domination.exactly_once.options import DEFAULTS, Options, Topics, misfit
 from domination.exactly_once.parts import Parts
+from domination.exactly_once.ports import Stop
 from domination.exactly_once.preflight import KafkaPreflight
 from domination.exactly_once.reader import Subscription
 from domination.exactly_once.readers import KafkaReaders
@@ -38,20 +39,21 @@ if TYPE_CHECKING:
 
     from bytewax.dataflow import Dataflow
 
-    from domination.exactly_once.ports import Observer, Stop
+    from domination.exactly_once.ports import Observer
 
 
 class Ends:
     """A source and a sink that share a session for each worker of this process.
 
-    - `properties` are librdkafka's, `bootstrap.servers` among them. Raises `SettingError` for those
-      in `reserved.py`.
-    - `topics` says what is read and written; `group` is the consumer group, which no other program
-      may have.
+    - `properties` are librdkafka's, `bootstrap.servers` among them, without those in `reserved.py`.
+    - `topics` says what is read and written, each under another name; `group` is the consumer
+      group, which no other program may have.
     - `observer` makes the `Observer` of a worker from its index, counted from 0. What it hears, it
       hears on that worker's thread.
     - `stop` is asked whether to go on, and told of the first failure; by default nobody sets it.
     - `log` is where they log. They set up no handler.
+
+    Raises `SettingError` where they cannot work with what they are told.
 
     Nothing connects before the dataflow runs. A failure never leaves the ends as an exception,
     which Bytewax would turn into a panic without its message. It goes to `stop.fail`, and every
@@ -72,6 +74,12 @@ class Ends:
         for name in properties:
             if name in RESERVED:
                 raise SettingError(f"the property {name} is not free: {RESERVED[name]}")
+        if why := misfit(topics, group, options):
+            raise SettingError(why)
+        if stop is not None and not isinstance(stop, Stop):
+            raise TypeError(
+                f"{type(stop).__name__} is no Stop: it needs stopping, pause, error, fail"
+            )
         self._connection = Connection(properties, log.getChild("librdkafka"))
         self._topics = topics
         self._group = group
@@ -121,15 +129,15 @@ class Ends:
         )
 
     def close(self, worker_index: int) -> None:
-        """Close the session of a worker, if it came so far as to have one."""
-        if worker_index not in self.sessions:
-            return
+        """Close the session of a worker, if it came so far as to have one, and give its name up."""
         try:
-            self.sessions[worker_index].close()
+            if worker_index in self.sessions:
+                self.sessions[worker_index].close()
         except Exception as error:  # noqa: BLE001 - Bytewax would hide its message
             self.stop.fail(error)
         finally:
-            self._identities[worker_index].release()
+            if worker_index in self._identities:
+                self._identities[worker_index].release()
 
     def _subscription(self, identity: Identity) -> Subscription:
         topics = self._topics

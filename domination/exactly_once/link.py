@@ -13,6 +13,8 @@ import re
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from domination.kafka.faults import SettingError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -51,12 +53,17 @@ class Link:
         self._quiet = logging.NOTSET
 
     def config(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """Give the properties of a consumer: those of `config` where the link is not slow."""
-        usual = Fetch(float(config["socket.timeout.ms"]) / 1000, int(config["fetch.max.bytes"]))
+        """Give the properties of a consumer: those of `config` where the link is not slow.
+
+        Raises `SettingError`.
+        """
+        usual = Fetch(
+            _number(config, "socket.timeout.ms") / 1000, _number(config, "fetch.max.bytes")
+        )
         slower = (Fetch(max(usual.seconds, s), min(usual.bytes, b)) for s, b in _SLOWER)
         self._steps = (usual, *slower)
         fetch = self._steps[self._step]
-        log_level = int(config.get("log_level", _NOTICE))
+        log_level = _number(config, "log_level", _NOTICE)
         self._quiet = logging.WARNING if log_level < _NOTICE else logging.NOTSET
         return {
             **config,
@@ -64,7 +71,7 @@ class Link:
             "fetch.max.bytes": fetch.bytes,
             # For producers; but a consumer that is to fetch less is refused.
             "message.max.bytes": min(
-                fetch.bytes, int(config.get("message.max.bytes", fetch.bytes))
+                fetch.bytes, _number(config, "message.max.bytes", fetch.bytes)
             ),
             "log_level": max(log_level, _NOTICE),
         }
@@ -97,3 +104,12 @@ class Link:
             self._step -= 1
         self._slow = False
         return None if self._step == before else self._steps[self._step]
+
+
+def _number(config: Mapping[str, Any], name: str, default: int | None = None) -> int:
+    try:
+        return int(config.get(name, default))
+    except (TypeError, ValueError):
+        # Without the value, as it may be a secret from the wrong file.
+        message = f"while reading the settings: the property {name} takes a whole number"
+        raise SettingError(message, [name]) from None

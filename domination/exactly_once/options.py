@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from domination.exactly_once.batch import Fault
+
+LONGEST_INTERVAL: Final = 5.0
+"""Between commits, in seconds: half of what Kafka gives a transaction."""
 
 
 class Topics(NamedTuple):
@@ -41,3 +44,20 @@ class Options(NamedTuple):
 
 
 DEFAULTS = Options()
+
+
+def misfit(topics: Topics, group: str, options: Options) -> str | None:
+    """Say why two ends cannot work with these; None where they can."""
+    write: object = topics.write
+    if isinstance(write, str) or not write:
+        return f"the topics to write are a tuple of names, not {write!r}"
+    every = topics.read, *topics.write, topics.dead_letters
+    if not all(name.strip() for name in (*every, group, options.name)):
+        return "a topic, the group or the name of the options is empty"
+    if twice := sorted({name for name in every if every.count(name) > 1}):
+        return f"topic {' and '.join(twice)} is named twice: each topic has one use"
+    if not 0 < options.commit_interval <= LONGEST_INTERVAL:
+        return f"the commit interval is {options.commit_interval:g} s: it takes 0 to 5"
+    if not options.availability_timeout > 0:
+        return f"the availability timeout is {options.availability_timeout:g} s: not above 0"
+    return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from domination.exactly_once.rule import Failure
 
@@ -220,6 +220,7 @@ class Clock(Protocol):
         """Wait."""
 
 
+@runtime_checkable
 class Stop(Protocol):
     """Whether the owner wants the work to end."""
 

@@ -83,10 +83,11 @@ class Presence:
         self.replace()
 
     def replace(self) -> None:
-        """Be another member from now on, under the same name."""
+        """Be another member from now on, under the same name; who is away stays so."""
         self.reader.close(LAST_CALL_SECONDS)
         self.reader = self._readers.make(self._changes)
-        self.reader.subscribe()
+        if not self.away:
+            self.reader.subscribe()
 
     def leave_if_stalled(self) -> None:
         """Leave the group to others, unless its own coordinator is what does not answer."""

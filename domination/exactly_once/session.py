@@ -30,6 +30,8 @@ class Origin(NamedTuple):
 
     session: Session
     ticket: int
+    arrived: bool = False
+    """Whether the sink has had it: one that comes twice would count for one that is missing."""
 
 
 class Session:
@@ -83,7 +85,7 @@ class Session:
     def write(self, batch: Batch[bytes | None]) -> None:
         """Hand what becomes of a batch to the open transaction (rule 2)."""
         outcome = batch if isinstance(batch, Outcome) else batch.outcome(batch.items)
-        origin = self._origin(outcome)
+        origin = self._taken(outcome)
         self._waiting_since = None
         if not self._closed and self._rule.fresh(origin.ticket):
             outcome.check()
@@ -95,7 +97,8 @@ class Session:
             self._closed = True
             self._transactions.close()
 
-    def _origin(self, outcome: Outcome) -> Origin:
+    def _taken(self, outcome: Outcome) -> Origin:
+        """Take what the sink is given, once; say whose it is."""
         origin = outcome.records.origin
         if not isinstance(origin, Origin):
             raise BrokenContractError("a step made records of its own: give the sink those it read")
@@ -103,6 +106,9 @@ class Session:
             raise BrokenContractError(
                 "a step has moved a batch to another worker: keep the steps stateless"
             )
+        if origin.arrived:
+            raise BrokenContractError("a step gave the sink a batch twice")
+        outcome.records.origin = origin._replace(arrived=True)
         return origin
 
     def _look(self) -> None:
@@ -182,5 +188,5 @@ class Session:
         self._waiting_since = self._waiting_since or now
         if now - self._waiting_since > STUCK_SECONDS:
             raise BrokenContractError(
-                "not each batch has reached the sink once: a step drops, keeps or repeats batches"
+                "a batch has not reached the sink: a step drops or keeps batches"
             )

@@ -62,8 +62,9 @@ class Transactions:
 
     def step(self) -> Step:
         """Say what to do next."""
-        # What has cut the consumer's connection off may have cut the producer's off as well.
-        if self._writer.in_doubt() or self._readers.broken():
+        # What has cut the consumer's connection off may have cut the producer's off as well. It is
+        # told once, so it is asked first: told later it would be another doubt.
+        if self._readers.broken() or self._writer.in_doubt():
             self.rule.doubted()
         return self.rule.step(self._clock.now())
 
@@ -123,10 +124,12 @@ class Transactions:
     def close(self) -> None:
         """Abort what is not committed, at once if the broker answers, and leave the group."""
         self.rule.changed()
-        if self.presence.joined:
-            self._observer.closed()
-        self._writer.close(ABORT_SECONDS)
-        self.presence.close()
+        try:
+            if self.presence.joined:
+                self._observer.closed()
+        finally:
+            self._writer.close(ABORT_SECONDS)
+            self.presence.close()
 
     def _end(self, outcome: str) -> None:
         if self._tally.records:
@@ -194,8 +197,8 @@ class Transactions:
 
     def _change(self, change: Change) -> None:
         """End the transaction before the assignment changes (rule 5)."""
-        self._observer.changed()
         try:
+            self._observer.changed()
             if change is Change.ORDERLY and self.rule.committable:
                 self._commit()
         finally:

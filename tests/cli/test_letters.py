@@ -96,6 +96,13 @@ def test_what_would_fail_again_or_is_not_whole_stays(pipeline: Pipeline) -> None
     assert sent_back(pipeline) == sorted([b"{", large], key=str)
 
 
+def test_a_letter_stays_whose_headers_make_its_shadow_too_large(pipeline: Pipeline) -> None:
+    pipeline.create(output={"max.message.bytes": "2000"})
+    lay(pipeline, good(1), headers=[("trace", b"x" * 2000)])
+    assert "1 would be shadow_too_large again: left" in command(pipeline, "replay", "--yes")
+    assert sent_back(pipeline) == []
+
+
 def test_of_two_replays_the_later_ends_the_other_and_each_letter_goes_once(
     pipeline: Pipeline,
 ) -> None:

@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domination.exactly_once.link import Link
+from domination.kafka.faults import SettingError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,6 +52,16 @@ def slow(link: Link, clock: Clock) -> None:
     for _ in range(2):
         clock.now += limits(link.config(USUAL))[0] / 1000 + 0.5
         time_out(link)
+
+
+@pytest.mark.parametrize("name", [*USUAL, "log_level", "message.max.bytes"])
+@pytest.mark.parametrize("value", ["ten", "1.5", "", None])
+def test_a_property_that_is_no_number_is_named_and_its_value_is_not(
+    link: Link, name: str, value: str | None
+) -> None:
+    with pytest.raises(SettingError, match=rf"the property {name} takes a whole number$") as raised:
+        link.config(USUAL | {name: value})
+    assert raised.value.properties == [name]
 
 
 def test_one_time_out_is_a_dead_connection_and_nothing_else(link: Link) -> None:

@@ -95,8 +95,28 @@ def test_a_batch_that_does_not_reach_the_sink_ends_the_session_in_the_end() -> N
     alone.clock.sleep(STUCK_SECONDS)
     assert alone.turn() == []
     alone.clock.sleep(0.1)
-    with pytest.raises(BrokenContractError, match="drops, keeps or repeats"):
+    with pytest.raises(BrokenContractError, match="drops or keeps"):
         alone.turn()
+
+
+def test_a_batch_that_reaches_the_sink_twice_ends_the_session_also_where_another_is_missing() -> (
+    None
+):
+    alone = Alone(Kafka())
+    first, _ = alone.batch(), alone.batch()
+    alone.session.write(values(first))
+    with pytest.raises(BrokenContractError, match="twice"):
+        alone.session.write(values(first))
+
+
+def test_a_batch_of_an_earlier_transaction_that_comes_again_ends_the_session() -> None:
+    alone = Alone(Kafka())
+    batch = alone.batch()
+    alone.session.write(values(batch))
+    alone.clock.sleep(1.0)
+    alone.turn()
+    with pytest.raises(BrokenContractError, match="twice"):
+        alone.session.write(values(batch))
 
 
 def test_each_batch_that_reaches_the_sink_begins_the_wait_anew() -> None:
@@ -151,6 +171,68 @@ def test_trouble_that_ends_in_time_is_forgotten() -> None:
         alone.line.fate = Fate(records=1000)
         work(alone, 30)
         assert alone.kafka.committed != before
+
+
+class Changing(Alone):
+    """A worker whose next reader would read otherwise, once it is told so."""
+
+    how: str | None = None
+
+    def outdated(self) -> str | None:
+        how, self.how = self.how, None
+        return how
+
+
+def test_who_has_left_the_group_stays_away_also_where_it_is_to_read_otherwise() -> None:
+    alone = Changing(Kafka())
+    work(alone, 30)
+    alone.line.fate = Fate("never")
+    while alone.kafka.group.members:
+        work(alone, 1)
+    assert "has left the group" in (alone.session.unready or "")
+    alone.how = "slower"
+    work(alone, 3)
+    assert alone.how is None
+    assert not alone.kafka.group.members
+    alone.line.fate = Fate(records=1000)
+    work(alone, 100)
+    assert alone.session.unready is None
+
+
+class Doubtful(MemoryWriter):
+    """Doubts when it is told to, until it is renewed; counts how often it is."""
+
+    doubt = False
+    renewals = 0
+
+    def in_doubt(self) -> bool:
+        return self.doubt or super().in_doubt()
+
+    def renew(self, timeout: float) -> None:
+        super().renew(timeout)
+        self.doubt = False
+        self.renewals += 1
+
+
+class Cut(Alone):
+    """A worker whose reader's connection falls silent when it is told so."""
+
+    cut = False
+
+    def broken(self) -> bool:
+        cut, self.cut = self.cut, False
+        return cut
+
+
+def test_what_cuts_off_reader_and_writer_at_once_renews_the_producer_once() -> None:
+    alone = Cut(Kafka(), Kinds(writer=Doubtful))
+    work(alone, 30)
+    writer = alone.writer
+    assert isinstance(writer, Doubtful)
+    before = writer.renewals
+    alone.cut = writer.doubt = True
+    work(alone, 30)
+    assert writer.renewals == before + 1
 
 
 class Hurt(MemoryWriter):
@@ -275,3 +357,38 @@ def test_a_session_that_closes_leaves_the_group_and_commits_nothing_more() -> No
     assert alone.turn() is None
     assert not alone.kafka.group.members
     assert alone.kafka.committed == before
+
+
+class Raising(Quiet):
+    """Raises what it hears of changes and of the end, once it is told to."""
+
+    def __init__(self) -> None:
+        self.raises = False
+
+    def changed(self) -> None:
+        if self.raises:
+            raise ZeroDivisionError
+
+    closed = changed
+
+
+def test_an_observer_that_raises_at_a_change_does_not_hide_it() -> None:
+    observer = Raising()
+    alone = Alone(Kafka(), observer=observer)
+    alone.session.write(values(alone.batch()))
+    observer.raises = True
+    alone.kafka.group.rebalance(("a", "nobody"))
+    with pytest.raises(ZeroDivisionError):
+        work(alone, 20)
+    assert alone.rule.repairing
+
+
+def test_an_observer_that_raises_at_the_end_keeps_nobody_from_leaving_the_group() -> None:
+    observer = Raising()
+    alone = Alone(Kafka(), observer=observer)
+    alone.session.write(values(alone.batch()))
+    observer.raises = True
+    with pytest.raises(ZeroDivisionError):
+        alone.session.close()
+    assert not alone.kafka.group.members
+    assert not [entry for entry in alone.kafka.log if entry.visible is None]

@@ -28,12 +28,13 @@ def lay(
     fault: Fault = FAULT,
     *,
     truncated: bool = False,
+    headers: list[Header] = HEADERS,
 ) -> None:
     """Lay dead letters, as a worker does, of records that were at the offsets from 0 on."""
     producer = Producer({"bootstrap.servers": pipeline.bootstrap_servers})
     for offset, value in enumerate(values):
         at = Coordinates(pipeline.input, 0, offset, 1_700_000_000_000)
-        told = FORM.write(Record(*at, None, value, HEADERS), fault, None if truncated else HEADERS)
+        told = FORM.write(Record(*at, None, value, headers), fault, None if truncated else headers)
         producer.produce(pipeline.dead, value, b"key-%d" % offset, headers=told)
     assert producer.flush(30) == 0
 

@@ -1,0 +1,72 @@
+"""What two ends refuse to be told, before anything connects, and what they keep of it."""
+
+from __future__ import annotations
+
+import tempfile
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from domination.exactly_once.ends import Ends
+from domination.exactly_once.options import DEFAULTS, Options, Topics
+from domination.kafka.faults import SettingError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FIT = Topics("orders", ("bills", "refunds"), "letters")
+
+
+def ends(topics: Topics = FIT, group: str = "g", options: Options = DEFAULTS) -> Ends:
+    return Ends({"bootstrap.servers": "127.0.0.1:1"}, topics, group, options=options)
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"topics": Topics("orders", "bills", "letters")}, "a tuple of names, not 'bills'"),  # type: ignore[arg-type]
+        ({"topics": Topics("orders", (), "letters")}, r"a tuple of names, not \(\)"),
+        ({"topics": Topics("", ("bills",), "letters")}, "is empty"),
+        ({"topics": Topics("orders", ("bills", " "), "letters")}, "is empty"),
+        ({"topics": Topics("orders", ("bills",), "")}, "is empty"),
+        ({"topics": Topics("orders", ("bills", "bills"), "letters")}, "topic bills is named twice"),
+        ({"topics": Topics("orders", ("orders",), "letters")}, "topic orders is named twice"),
+        ({"topics": Topics("orders", ("bills",), "bills")}, "topic bills is named twice"),
+        ({"topics": Topics("orders", ("bills",), "orders")}, "topic orders is named twice"),
+        ({"group": ""}, "is empty"),
+        ({"options": Options(name=" ")}, "is empty"),
+        ({"options": Options(commit_interval=0)}, "interval is 0 s: it takes 0 to 5"),
+        ({"options": Options(commit_interval=60)}, "interval is 60 s: it takes 0 to 5"),
+        ({"options": Options(commit_interval=float("nan"))}, "interval is nan s"),
+        ({"options": Options(availability_timeout=0)}, "timeout is 0 s: not above 0"),
+        ({"options": Options(availability_timeout=float("nan"))}, "timeout is nan s"),
+    ],
+)
+def test_what_cannot_work_is_refused_in_one_line(told: dict[str, Any], said: str) -> None:
+    with pytest.raises(SettingError, match=said) as raised:
+        ends(**told)
+    assert "\n" not in str(raised.value)
+
+
+def test_what_fits_is_taken() -> None:
+    assert ends(options=Options(commit_interval=5, availability_timeout=0.1)).sessions == {}
+
+
+def test_ends_that_cannot_start_give_their_name_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    wrong = Ends({"linger.ms": "soon"}, FIT, "g")
+    with pytest.raises(StopIteration):
+        wrong.source.build("in", 0, 1).next_batch()
+    assert isinstance(wrong.stop.error, SettingError)
+    right = ends()
+    assert "-0-0: " in right.parts(0).joining
+    right.close(0)
+
+
+def test_a_stop_that_cannot_hear_of_a_failure_is_refused() -> None:
+    event: Any = Event()
+    with pytest.raises(TypeError, match="no Stop"):
+        Ends({"bootstrap.servers": "127.0.0.1:1"}, FIT, "g", stop=event)
