@@ -115,12 +115,13 @@ class Batch(Generic[T_co]):
     def failed(self, error: Exception) -> Batch[Any]:
         """Give what is left where a step has failed: no items, and a sink that raises the error.
 
-        Raises it at once where no such sink waits for the batch.
+        `kept` gives nothing either, so that the steps behind do not fail over it in turn. Raises
+        the error at once where no such sink waits for the batch.
         """
         if self.records.origin is None:
             raise error
         self.records.error = self.records.error or error
-        return Batch(self.records, [])
+        return Batch(self.records, [], [])
 
     def outcome(self, values: Sequence[bytes | None], **columns: Any) -> Outcome:
         """Make the outcome of the batch: a value for each item, and the `columns` of `Outcome`."""

@@ -166,8 +166,9 @@ class Ends:
         """Run a dataflow between these ends until `stop` says so, on so many threads.
 
         Call it on the main thread. Raises what a worker ended with: a `FaultError`, or a
-        `BrokenContractError` where a step has broken its contract; `stop.fail` has heard it before.
-        What a step itself raises, Bytewax raises.
+        `BrokenContractError` where a step has broken its contract, or what an operator of
+        `operators.py` has raised; `stop.fail` has heard it before. Bytewax itself raises what its
+        own operators have raised.
         """
         cli_main(flow, workers_per_process=workers)  # type: ignore[no-untyped-call]  # Rust's
         if self.stop.error:

@@ -86,7 +86,7 @@ class Reader(Protocol):
         """Join the group."""
 
     def poll(self, wait: float, most: int) -> tuple[Records | None, Mapping[int, Position]]:
-        """Take at most so many records, waiting up to `wait` seconds for the first.
+        """Take at most `most` records, waiting up to `wait` seconds for the first.
 
         Gives the records, and where each of their partitions is to be read on. Calls back where the
         assignment changes. Raises `EvictedError` or a `FaultError`.
@@ -158,7 +158,8 @@ class EndOffsets(Protocol):
 class Writer(Protocol):
     """A transactional producer under one id; it may be thrown away and made again.
 
-    Each method raises `CallError`, and none blocks much longer than its `timeout` in seconds.
+    Each method raises `CallError`; `write` raises `BrokenContractError` too. None blocks much
+    longer than its `timeout` in seconds.
     """
 
     @property
@@ -269,7 +270,7 @@ class Observer(Protocol):
         """Hear that one with records has ended otherwise: `aborted`, or `unknown`."""
 
     def behind(self, lag: Mapping[int, int]) -> None:
-        """Hear about once a second how many records of each partition are not read yet."""
+        """Hear about once a second how many records of each partition are not committed."""
 
     def changed(self) -> None:
         """Hear that the assignment changes."""

@@ -28,7 +28,7 @@ class LostOffsetsError(FaultError):
             f"group {group} has no committed offsets, but {' or '.join(written)} already has "
             f"records: its offsets expired or were deleted, {read} was made again, or the group is "
             "new. Stop all workers and set where to begin: kafka-consumer-groups.sh "
-            "--reset-offsets --execute (--to-latest; or --to-earliest, which judges again all that "
+            "--reset-offsets --execute (--to-latest; or --to-earliest, which reads again all that "
             f"is in {read})"
         )
 
@@ -90,7 +90,7 @@ class Starts:
     def _require_first_start(self, consumer: Consumer, cluster: Cluster, timeout: float) -> bool:
         """Tell whether nothing has ever been written.
 
-        Raises `LostOffsetsError` where the group has lost all its offsets, instead of judging all
+        Raises `LostOffsetsError` where the group has lost all its offsets, instead of reading all
         again. A group commits first offsets before it writes its first record. So the topics are
         asked before the group: what is written by then has offsets.
         """

@@ -7,18 +7,17 @@ about it is told by whoever knows the program's settings.
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 
 class FaultError(Exception):
-    """An end of what was done, for a reason that is known."""
+    """The work has to end, for a reason that is known."""
 
 
 class UnavailableError(FaultError):
@@ -188,14 +187,3 @@ def unavailable(error: KafkaError, servers: str, endpoint: str | None = None) ->
 
 def _waits_for_token(text: str) -> bool:
     return _TOKENLESS in text and not any(refused in text for refused in _NO_TOKEN)
-
-
-@contextmanager
-def translated(doing: str, rights: Rights = NO_RIGHTS) -> Iterator[None]:
-    """Raise the `FaultError` that a `KafkaException` within means; any other passes."""
-    try:
-        yield
-    except KafkaException as exception:
-        if found := fault(exception.args[0], doing, rights):
-            raise found from exception
-        raise

@@ -10,7 +10,7 @@ from bytewax.dataflow import Dataflow, Stream
 from bytewax.testing import TestingSink, TestingSource, run_main
 
 from domination.exactly_once import operators as xop
-from domination.exactly_once.batch import Batch, Fault, Records, Reject
+from domination.exactly_once.batch import Batch, Fault, Outcome, Records, Reject
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +48,24 @@ def test_map_all_makes_them_all_at_once() -> None:
 def test_map_all_that_does_not_give_as_many_ends_the_dataflow() -> None:
     with pytest.raises(Exception, match="step"):
         run(lambda up: xop.map_all("lose", up, lambda _: []), 1)
+
+
+def test_a_step_behind_one_that_failed_does_not_hide_its_error() -> None:
+    def number(batch: Batch[float]) -> Batch[Any]:
+        offsets = batch.kept(batch.records.offsets)
+        return batch.outcome([b"%d" % at for _, at in zip(batch.items, offsets, strict=True)])
+
+    records = Records("in", [b"1", b"2"])
+    records.origin = "a session"
+    found: list[Batch[Any]] = []
+    flow = Dataflow("steps")
+    failing = xop.map("fail", op.input("in", flow, TestingSource([records])), lambda _: 1 / 0)
+    op.output("out", op.map("number", failing, number), TestingSink(found))
+    run_main(flow)  # type: ignore[no-untyped-call]
+    (outcome,) = found
+    assert isinstance(outcome, Outcome)
+    with pytest.raises(ZeroDivisionError):
+        outcome.check()
 
 
 @pytest.mark.parametrize("drop", [False, True])

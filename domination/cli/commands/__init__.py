@@ -1,4 +1,4 @@
 """The commands, a module for each: options, a call of what does the work, and its output.
 
-It may import `cli.style`, `cli.advice` and all below the command line; not another command.
+They may import `cli.style` and all below the command line; not each other.
 """
