@@ -40,9 +40,9 @@ COMMENT: Final = re.compile(r"\s+#.*")
 
 NOT_RUN: Final = {
     r"pip install ": "it needs the network; .ci/run installs the wheel and runs it",
-    r"docker compose ": "it needs Docker; tests/test_compose.py reads the file",
-    r"python docs/examples/bills.py": "tests/test_library.py runs it, and kills it",
-    r"domination demo$": "tests/test_demo.py runs it, and ends it with Ctrl-C",
+    r"docker compose ": "it needs Docker; tests/seams/test_compose.py reads the file",
+    r"python docs/examples/bills.py": "tests/exactly_once/test_library.py runs it, and kills it",
+    r"domination demo$": "tests/demo/test_demo.py runs it, and ends it with Ctrl-C",
     r"eval .*zsh": "it is zsh that has to read it",
     r"kafka-[a-z-]+\.sh ": "it is a script of a Kafka distribution",
 }
@@ -210,7 +210,7 @@ def lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-QUOTED: Final = ("docs/examples/bills.py", "domination/flow.py", "tests/test_library.py")
+QUOTED: Final = ("docs/examples/bills.py", "domination/flow.py", "tests/exactly_once/test_library.py")
 
 
 @pytest.mark.parametrize("page", [CHANGE, ROOT / "docs" / "faust.md"], ids=lambda page: page.name)
