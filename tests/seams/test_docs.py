@@ -210,7 +210,11 @@ def lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-QUOTED: Final = ("docs/examples/bills.py", "domination/flow.py", "tests/exactly_once/test_library.py")
+QUOTED: Final = (
+    "docs/examples/bills.py",
+    "domination/flow.py",
+    "tests/exactly_once/test_library.py",
+)
 
 
 @pytest.mark.parametrize("page", [CHANGE, ROOT / "docs" / "faust.md"], ids=lambda page: page.name)
