@@ -30,6 +30,8 @@ class Origin(NamedTuple):
 
     session: Session
     ticket: int
+    arrived: bool = False
+    """Whether it has reached the sink already."""
 
 
 class Session:
@@ -87,6 +89,7 @@ class Session:
         self._waiting_since = None
         if not self._closed and self._rule.fresh(origin.ticket):
             outcome.check()
+            outcome.records.origin = origin._replace(arrived=True)
             self._transactions.write(outcome)
 
     def close(self) -> None:
@@ -103,6 +106,8 @@ class Session:
             raise BrokenContractError(
                 "a step has moved a batch to another worker: keep the steps stateless"
             )
+        if origin.arrived:
+            raise BrokenContractError("a step has handed a batch on twice")
         return origin
 
     def _look(self) -> None:
@@ -182,5 +187,5 @@ class Session:
         self._waiting_since = self._waiting_since or now
         if now - self._waiting_since > STUCK_SECONDS:
             raise BrokenContractError(
-                "not each batch has reached the sink once: a step drops, keeps or repeats batches"
+                "a batch has not reached the sink: a step drops or keeps batches"
             )

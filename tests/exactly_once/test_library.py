@@ -332,8 +332,8 @@ ends.run(flow, workers=2)
 @pytest.mark.parametrize(
     ("step", "said"),
     [
-        ("op.filter('drop', batches, lambda batch: False)", "drops, keeps or repeats batches"),
-        ("op.flat_map('twice', batches, lambda b: [b, b])", "drops, keeps or repeats batches"),
+        ("op.filter('drop', batches, lambda batch: False)", "drops or keeps batches"),
+        ("op.flat_map('twice', batches, lambda b: [b, b])", "handed a batch on twice"),
         ("op.redistribute('move', batches)", "moved a batch to another worker"),
         (
             "op.map('lose', batches, lambda b: b.outcome(b.items[1:]))",

@@ -95,8 +95,16 @@ def test_a_batch_that_does_not_reach_the_sink_ends_the_session_in_the_end() -> N
     alone.clock.sleep(STUCK_SECONDS)
     assert alone.turn() == []
     alone.clock.sleep(0.1)
-    with pytest.raises(BrokenContractError, match="drops, keeps or repeats"):
+    with pytest.raises(BrokenContractError, match="drops or keeps"):
         alone.turn()
+
+
+def test_a_batch_that_arrives_twice_does_not_make_up_for_one_that_was_dropped() -> None:
+    alone = Alone(Kafka())
+    _dropped, second = alone.batch(), alone.batch()
+    alone.session.write(values(second))
+    with pytest.raises(BrokenContractError, match="twice"):
+        alone.session.write(values(second))
 
 
 def test_each_batch_that_reaches_the_sink_begins_the_wait_anew() -> None:
