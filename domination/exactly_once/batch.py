@@ -267,5 +267,5 @@ class Outcome(Batch["bytes | None"]):
             column = getattr(self, name)
             if column is not None and len(column) != values:
                 raise BrokenContractError(f"a step gave {len(column)} {name} for {values} values")
-        if self.kinds and len(self.kinds) != values:
+        if len(self.kinds) not in {0, values}:
             raise BrokenContractError(f"a step gave {len(self.kinds)} kinds for {values} values")

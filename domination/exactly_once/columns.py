@@ -28,15 +28,16 @@ class Columns(NamedTuple):
     def arguments(self, values: Iterator[bytes | None]) -> list[Iterable[Any]]:
         """Give the columns of what a producer's `produce` takes by place, with these values."""
         found: list[Iterable[Any]] = [self.topics, values, self.keys]
-        if self.headers or self.timestamps:
+        if self.headers is not None or self.timestamps is not None:
             # After the partition and two callbacks.
-            found += [repeat(-1), repeat(None), repeat(None), self.timestamps or repeat(0)]
-        return [*found, self.headers] if self.headers else found
+            timestamps = repeat(0) if self.timestamps is None else self.timestamps
+            found += [repeat(-1), repeat(None), repeat(None), timestamps]
+        return found if self.headers is None else [*found, self.headers]
 
     def selected(self, wanted: Sequence[bool]) -> Columns:
         """Give the records that are wanted."""
         topics, _, *rest = self
-        columns: Any = [each and list(compress(each, wanted)) for each in rest]
+        columns: Any = [None if each is None else list(compress(each, wanted)) for each in rest]
         return Columns(list(compress(topics, wanted)), self.used, *columns)
 
 

@@ -42,11 +42,11 @@ class Tally:
         for reject in (*outcome.rejects, *too_large):
             (self._dropped if reject.dropped else self._rejects)[reject.fault.reason] += 1
         kinds = outcome.kinds
-        if kinds and too_large:
+        if len(kinds) > 0 and too_large:
             unsent = {reject.place for reject in too_large}
             places = outcome.kept(range(len(outcome.records)))
             kinds = [kind for kind, place in zip(kinds, places, strict=True) if place not in unsent]
-        if kinds:
+        if len(kinds) > 0:
             self._kinds.append(kinds)
 
     def committed(self, now: float) -> Committed:

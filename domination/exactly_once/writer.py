@@ -280,7 +280,8 @@ class KafkaWriter:
         if all(self._limits[topic] == most for topic in columns.used):
             return self._send_fitting(columns)
         # The producer's own limit is another topic's.
-        sizes = map(size, columns.keys, columns.values, columns.headers or repeat(None))
+        headers = repeat(None) if columns.headers is None else columns.headers
+        sizes = map(size, columns.keys, columns.values, headers)
         fit = [
             number <= self._limits[topic]
             for topic, number in zip(columns.topics, sizes, strict=True)
@@ -315,8 +316,8 @@ class KafkaWriter:
                     columns.topics[place],
                     columns.values[place],
                     columns.keys[place],
-                    timestamp=columns.timestamps[place] if columns.timestamps else 0,
-                    headers=columns.headers[place] if columns.headers else None,
+                    timestamp=0 if columns.timestamps is None else columns.timestamps[place],
+                    headers=None if columns.headers is None else columns.headers[place],
                 )
             except BufferError:  # noqa: PERF203 - the way that backpressure comes
                 if time.monotonic() > deadline:

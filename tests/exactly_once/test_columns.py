@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from bytewax.dataflow import Dataflow
@@ -21,6 +22,8 @@ from domination.exactly_once.batch import (
     Records,
     Reject,
 )
+from domination.exactly_once.columns import columns
+from domination.exactly_once.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,6 +95,43 @@ def test_an_outcome_that_does_not_have_each_record_once_is_refused(
 ) -> None:
     with pytest.raises(BrokenContractError, match=said):
         broken().check()
+
+
+class Array(Sequence[Any]):
+    """A sequence that is neither true nor false, as those of numpy and pandas."""
+
+    def __init__(self, *entries: object) -> None:
+        self._entries = entries
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._entries[place]
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __bool__(self) -> bool:
+        raise ValueError
+
+
+def test_a_column_is_any_sequence() -> None:
+    outcome = poll(2).outcome(
+        Array(b"x", b"y"),
+        keys=Array(b"1", None),
+        headers=Array(None, [("h", b"")]),
+        timestamps=Array(5, 0),
+        topics=Array("a", "b"),
+        kinds=Array(1, 2),
+    )
+    outcome.check()
+    found = columns(outcome, ["a", "b"])
+    assert list(zip(*found.arguments(iter(found.values)), strict=False)) == [
+        ("a", b"x", b"1", -1, None, None, 5, None),
+        ("b", b"y", None, -1, None, None, 0, [("h", b"")]),
+    ]
+    assert found.selected([False, True]).keys == [None]
+    tally = Tally()
+    tally.wrote(outcome, [Reject(1, ODD)])
+    assert list(tally.committed(0.0).kinds[0]) == [1]
 
 
 def test_a_step_makes_as_many_items_as_it_was_given_and_judges_as_many() -> None:
