@@ -447,20 +447,19 @@ def state():
 found = [state()]
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
-from domination.exactly_once.defaults import Quiet
+from domination.exactly_once.defaults import StopEvent
 from domination.exactly_once.ends import Ends
 from domination.exactly_once.options import Options, Topics
 from domination.kafka.faults import UnavailableError
 
-class Watching(Quiet):
-    def __init__(self, worker_index):
-        pass
-    def closed(self):
+class Watching(StopEvent):
+    def pause(self, seconds):
         found.append(state())
+        super().pause(seconds)
 
 topics = Topics("orders", ("bills",), "letters")
 options = Options(availability_timeout=0.5)
-ends = Ends({"bootstrap.servers": "127.0.0.1:1"}, topics, "g", options=options, observer=Watching)
+ends = Ends({"bootstrap.servers": "127.0.0.1:1"}, topics, "g", options=options, stop=Watching())
 flow = Dataflow("nothing")
 op.output("out", op.input("in", flow, ends.source), ends.sink)
 try:
@@ -468,7 +467,7 @@ try:
 except UnavailableError as error:
     print(error)
 found.append(state())
-print(len(found), [name for each in found for name in each if each[name] != found[0][name]])
+print(len(found) > 2, [name for each in found for name in each if each[name] != found[0][name]])
 """
 
 
@@ -476,7 +475,7 @@ def test_the_ends_log_and_raise_and_leave_signals_handlers_gc_and_ports_alone() 
     ended = python(LEFT_ALONE)
     error, left = ended.stdout.splitlines()
     assert "no broker at 127.0.0.1:1" in error
-    assert left == "3 []"
+    assert left == "True []"
     # Where nobody has set up logging, Python itself prints warnings and errors.
     assert error in ended.stderr.splitlines()
     assert "Traceback" not in ended.stderr
