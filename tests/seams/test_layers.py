@@ -63,7 +63,7 @@ PLACES: Final = {
     "worker.run": ("errors exactly_once flow log settings worker", "bytewax"),
     "check": ("advice clickhouse connection errors exactly_once kafka settings", ""),
     "monitor": ("advice clickhouse errors log settings shadow text worker", ""),
-    "monitor.topics": ("connection dead_letters exactly_once kafka monitor settings", ""),
+    "monitor.topics": ("connection dead_letters kafka monitor settings", ""),
     "monitor.server": ("errors monitor", "fastapi nicegui uvicorn"),
     "demo": (
         "clickhouse connection errors kafka log monitor produce settings worker",
