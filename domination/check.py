@@ -170,19 +170,10 @@ def _topic(shared: Connection, cluster: Cluster, topic: str, operation: str) -> 
         partitions = cluster.partitions({topic: operation})[topic]
         if operation == "WRITE" and partitions:
             with shared.asking(f"looking at {what}"):
-                _forbid_compaction(what, compacted=cluster.compacted(topic))
+                cluster.require_uncompacted(topic)
     except (DominationError, FaultError) as error:
         return Finding(what, expected(error))
     return Finding(f"{what}, {partitions} partitions", None)
-
-
-def _forbid_compaction(what: str, *, compacted: bool) -> None:
-    if compacted:
-        raise DominationError(
-            Exit.SETTING,
-            f"{what} is compacted: it takes no record without a key, and keeps only the last of "
-            "each key; set its cleanup.policy to delete",
-        )
 
 
 def _group(shared: Connection, cluster: Cluster, settings: Settings) -> None:

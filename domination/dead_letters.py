@@ -8,8 +8,9 @@ topic needs nobody's offsets. Retention deletes a letter before its mark.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timezone
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -21,7 +22,7 @@ from domination.errors import DominationError, Exit
 from domination.exactly_once.batch import Fault
 from domination.exactly_once.dead_letter import Form, size
 from domination.exactly_once.fetched import readable
-from domination.exactly_once.transactional import TransactionalProducer, serving
+from domination.exactly_once.transactional import TransactionalProducer, hear, serving
 from domination.kafka.cluster import DEFAULT_SIZE_LIMIT, LARGEST_SIZE_LIMIT, Cluster
 from domination.kafka.faults import Rights
 from domination.kafka.tail import Tail
@@ -30,9 +31,9 @@ from domination.settings import NAME
 from domination.shadows import encode, judge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
-    from confluent_kafka import KafkaError, Message
+    from confluent_kafka import Message
 
     from domination.exactly_once.batch import Header
     from domination.exactly_once.dead_letter import Coordinates
@@ -42,10 +43,18 @@ FORM: Final = Form(f"{NAME}.")
 """Of the dead letters' headers."""
 
 TRUNCATED: Final = "truncated"
-"""Why a letter is not sent back that is not whole; else it is the reason it would have again."""
+"""Why a letter is not sent back that is not whole."""
+TOO_LARGE: Final = "too large"
+"""Why a letter is not sent back that its topic does not take. Else it is its reason again."""
+UNREADABLE: Final = "unreadable"
+"""Why a record of others is not sent back, which is no letter."""
 
 _BATCH: Final = 500
 _START_SECONDS: Final = 30.0
+_OPEN_SECONDS: Final = 30.0
+"""Kafka aborts the transaction of a worker that is dead within 20."""
+_LOOK_SECONDS: Final = 0.05
+_FLUSH_SECONDS: Final = 0.1
 _CALL_SECONDS: Final = 9.0
 """Less than the producer's own limit for a request."""
 
@@ -73,7 +82,7 @@ class Letter(NamedTuple):
             "offset": self.offset,
             "reason": self.reason,
             "message": self.message,
-            "origin": self.origin._asdict(),
+            "origin": self.origin._asdict() | {"timestamp": _moment(self.origin.timestamp)},
             "truncated": self.truncated,
         }
 
@@ -92,11 +101,40 @@ class Letter(NamedTuple):
         return f"{place:<12}{self.reason:<24}{origin:<24}{self.message}"
 
 
-class DeadLetterTopic:
-    """The dead-letter topic. Whatever Kafka refuses, or its absence, is a `FaultError`."""
+class Mark(NamedTuple):
+    """What stands for a letter that was sent back."""
 
-    def __init__(self, settings: Settings) -> None:
+    letter: int
+    """Its offset, in the partition of the mark."""
+
+
+def recognise(message: Message) -> Letter | Mark | None:
+    """Read a record of the topic, once; None for what is neither a letter nor a mark."""
+    headers = readable(message.headers)
+    if headers is None:
+        return None
+    key, value, offset = message.key(), message.value(), message.offset() or 0
+    if (marked := FORM.marked(key, value, headers)) is not None:
+        # A letter is there before its mark.
+        return Mark(marked) if marked < offset else None
+    if (found := FORM.read(headers)) is None:
+        return None
+    reason, text, origin, own, truncated = found
+    place = message.partition() or 0, offset
+    return Letter(*place, reason, text, origin, key, value, own, truncated)
+
+
+class DeadLetterTopic:
+    """The dead-letter topic. Whatever Kafka refuses, or its absence, is a `FaultError`.
+
+    `patience`: how many seconds to wait for the transactions of others that are open.
+    """
+
+    def __init__(self, settings: Settings, patience: float = _OPEN_SECONDS) -> None:
         self._settings = settings
+        self._patience = patience
+        self.input_topic: Final = settings.input_topic
+        """Where letters go back to, whatever they say themselves: others may write letters too."""
         self._topic = settings.dead_letter_topic
         self._connection = connection.of(settings)
         self._cluster = Cluster(self._connection)
@@ -104,20 +142,18 @@ class DeadLetterTopic:
         self._partitions = range(found[self._topic])
 
     def open(self, reason: str | None = None) -> Iterator[Letter]:
-        """Read the letters that have not been sent back, by partition in order."""
-        for partition in self._partitions:
-            marked = {_marked(message) for message in self._read(partition)}
-            for message in self._read(partition):
-                letter = None if message.offset() in marked else _letter(message)
-                if letter and reason in (None, letter.reason):
-                    yield letter
+        """Read the letters that have not been sent back, by partition in order.
+
+        Raises `DominationError` (75) where a transaction that stays open hides some of the topic.
+        """
+        return (each for each in self._unmarked() if each and reason in (None, each.reason))
 
     def get(self, partition: int, offset: int) -> Letter:
         """Read one letter, sent back or not; 78 if there is none at this place."""
-        if partition in self._partitions:
+        if partition in self._partitions and self._has(partition, offset):
             for message in self._read(partition, offset):
-                if message.offset() == offset and (letter := _letter(message)):
-                    return letter
+                if message.offset() == offset and isinstance(found := recognise(message), Letter):
+                    return found
                 break
         raise DominationError(
             Exit.SETTING, f"no dead letter at {partition}:{offset} of {self._topic}"
@@ -129,8 +165,10 @@ class DeadLetterTopic:
         """Count the letters that `replay` would send, and the others by why they stay."""
         why = self.stays(force=force)
         fit, stay = 0, Counter[str]()
-        for letter in self.open(reason):
-            if failure := why(letter):
+        for letter in self._unmarked():
+            if reason not in (None, letter and letter.reason):
+                continue
+            if failure := why(letter) if letter else UNREADABLE:
                 stay[failure] += 1
             else:
                 fit += 1
@@ -139,28 +177,37 @@ class DeadLetterTopic:
     def stays(self, *, force: bool) -> Callable[[Letter], str | None]:
         """Give what tells of a letter why it is not sent back, or else None.
 
-        It would be a dead letter again, unless `force`; or it is truncated, in any case.
+        It would be a dead letter again, unless `force`; or it is truncated, or larger than its
+        topic takes, in any case. Raises `UnwritableError` where the topic takes no marks.
         """
         with self._connection.asking("asking for the limits of the topics"):
-            limits = self._cluster.size_limits([self._settings.output_topic])
-        limit = limits.get(self._settings.output_topic, DEFAULT_SIZE_LIMIT)
+            self._cluster.require_uncompacted(self._topic)
+            shadow = self._limit(self._settings.output_topic, DEFAULT_SIZE_LIMIT)
+            most = self._limit(self.input_topic, LARGEST_SIZE_LIMIT)
 
         def why(letter: Letter) -> str | None:
             if letter.truncated:
                 return TRUNCATED
-            return None if force else _fault(letter, limit)
+            if size(letter.key, letter.value, letter.headers) > most:
+                return TOO_LARGE
+            return None if force else _fault(letter, shadow)
 
         return why
 
     def replay(
-        self, reason: str | None = None, limit: int | None = None, *, force: bool = False
+        self,
+        reason: str | None = None,
+        limit: int | None = None,
+        *,
+        force: bool = False,
+        going: Callable[[], bool] = lambda: True,
     ) -> Iterator[int]:
-        """Send letters back to their topic, each once; yield how many at a time.
+        """Send letters back to the input topic, each once; yield how many at a time.
 
-        Those that would fail again stay, unless `force`; those that are truncated stay in any case.
-        Another replay that comes later fences this one, and each letter is still sent once.
+        `stays` says which do not go. Another replay that comes later fences this one, and each
+        letter is still sent once. Raises `DominationError` (75) once `going` says no.
         """
-        self._cluster.require({self._settings.input_topic: "WRITE"})
+        self._cluster.require({self.input_topic: "WRITE"})
         why = self.stays(force=force)
         left = limit
         while True:
@@ -169,7 +216,7 @@ class DeadLetterTopic:
             chosen = islice((each for each in self.open(reason) if why(each) is None), left)
             while batch := list(islice(chosen, _BATCH)):
                 with self._connection.asking("sending dead letters back", self._rights):
-                    self._send(producer, batch)
+                    self._send(producer, batch, going)
                 left = None if left is None else left - len(batch)
                 yield len(batch)
                 if producer.in_doubt():
@@ -177,59 +224,133 @@ class DeadLetterTopic:
             else:
                 return
 
-    def _send(self, producer: TransactionalProducer, letters: list[Letter]) -> None:
-        failed: list[KafkaError] = []
-
-        def delivered(error: KafkaError | None, _message: Message) -> None:
-            if error:
-                failed.append(error)
-
-        producer.begin_transaction()
-        for letter in letters:
-            origin = letter.origin.topic or self._settings.input_topic
-            producer.produce(
-                origin, letter.value, letter.key, headers=letter.headers, on_delivery=delivered
-            )
-            mark = FORM.mark(letter.offset)
-            producer.produce(
-                self._topic, partition=letter.partition, headers=mark, on_delivery=delivered
-            )
-            producer.poll(0)
-        serving(producer.flush, _CALL_SECONDS)
-        if failed:
-            serving(producer.abort_transaction, _CALL_SECONDS)
-            raise KafkaException(failed[0])
-        serving(producer.commit_transaction, _CALL_SECONDS)
+    def _send(
+        self, producer: TransactionalProducer, letters: list[Letter], going: Callable[[], bool]
+    ) -> None:
+        with _transaction(producer):
+            for letter in letters:
+                producer.send(self.input_topic, letter.value, letter.key, headers=letter.headers)
+                mark = FORM.mark(letter.offset)
+                producer.send(self._topic, partition=letter.partition, headers=mark)
+                hear(producer.poll, 0)
+                _require(going)
+            deadline = time.monotonic() + _CALL_SECONDS
+            while len(producer) and time.monotonic() < deadline:
+                hear(producer.flush, _FLUSH_SECONDS)
+                _require(going)
+            # The commit says what has not been delivered, and why.
 
     def _producer(self) -> TransactionalProducer:
+        with self._connection.asking("asking for the limits of the topics"):
+            limits = [self._limit(topic, DEFAULT_SIZE_LIMIT) for topic in self._written]
         own = {
             "enable.idempotence": True,
             "acks": "all",
             "compression.type": "lz4",
             # Whatever was small enough for these topics.
             "message.max.bytes": LARGEST_SIZE_LIMIT,
+            "batch.size": min(*limits, DEFAULT_SIZE_LIMIT),
         }
-        transactional_id = f"{self._settings.id_prefix}dead-letters"
-        producer = TransactionalProducer(self._connection, own, transactional_id)
+        producer = TransactionalProducer(self._connection, own, self._transactional_id)
         with self._connection.asking("starting to send dead letters back", self._rights):
-            producer.init((self._settings.input_topic, self._topic), _START_SECONDS)
+            producer.init(self._written, _START_SECONDS)
         return producer
 
     @property
+    def _written(self) -> tuple[str, str]:
+        return self.input_topic, self._topic
+
+    @property
+    def _transactional_id(self) -> str:
+        # Of the topic, whose marks two replays share, whatever their groups are.
+        return f"{NAME}-dead-letters-{self._topic}"
+
+    @property
     def _rights(self) -> Rights:
-        ids = f"WRITE on every transactional id that begins with {self._settings.id_prefix}"
-        topics = f"WRITE on topic {self._settings.input_topic} and on topic {self._topic}"
+        ids = f"WRITE on transactional id {self._transactional_id}"
+        topics = f"WRITE on topic {self.input_topic} and on topic {self._topic}"
         return Rights(topics, transactional_ids=ids)
+
+    def _limit(self, topic: str, untold: int) -> int:
+        """Give the largest record that a topic takes, and that we may send."""
+        own = int(self._connection.properties.get("message.max.bytes", LARGEST_SIZE_LIMIT))
+        # Each alone: who may not ask for one of them is told of none.
+        return min(self._cluster.size_limits([topic]).get(topic, untold), own)
+
+    def _unmarked(self) -> Iterator[Letter | None]:
+        """Read what has not been sent back; None for each record that is no letter."""
+        self._wait_for_others()
+        for partition in self._partitions:
+            found = map(recognise, self._read(partition))
+            marked = {each.letter for each in found if isinstance(each, Mark)}
+            for message in self._read(partition):
+                if message.offset() in marked:
+                    continue
+                each = recognise(message)
+                if not isinstance(each, Mark):
+                    yield each
+
+    def _wait_for_others(self) -> None:
+        """Wait until all that is there now can be read: the marks behind open transactions too."""
+        places = [TopicPartition(self._topic, each) for each in self._partitions]
+        deadline = time.monotonic() + self._patience
+        with self._connection.asking(f"asking for the offsets of topic {self._topic}"):
+            ends = self._cluster.end_offsets(places)
+            while not self._readable_to(ends):
+                if time.monotonic() > deadline:
+                    raise DominationError(Exit.TEMPORARY, self._held_up)
+                time.sleep(_LOOK_SECONDS)
+
+    def _readable_to(self, ends: Mapping[int, int]) -> bool:
+        places = [TopicPartition(self._topic, each) for each in ends]
+        stable = self._cluster.stable_offsets(places)
+        return all(stable[partition] >= end for partition, end in ends.items())
+
+    @property
+    def _held_up(self) -> str:
+        return (
+            f"a transaction in topic {self._topic} has been open for {self._patience:.0f} s, and "
+            "nobody can read what is behind it; find it with 'kafka-transactions.sh find-hanging', "
+            "abort it, and start again"
+        )
+
+    def _has(self, partition: int, offset: int) -> bool:
+        place = [TopicPartition(self._topic, partition)]
+        with self._connection.asking(f"asking for the offsets of topic {self._topic}"):
+            first = self._cluster.first_offsets(place)[partition]
+            return first <= offset < self._cluster.end_offsets(place)[partition]
 
     def _read(self, partition: int, offset: int | None = None) -> Iterator[Message]:
         """Read a partition from an offset, or from the first record, to the end it has now."""
         place = TopicPartition(self._topic, partition)
-        first = self._cluster.first_offsets([place])[partition]
+        with self._connection.asking(f"asking for the offsets of topic {self._topic}"):
+            first = self._cluster.first_offsets([place])[partition]
         start = first if offset is None else max(offset, first)
         # The end is told with an answer, and an empty one waits for so long.
         with closing(Tail(self._connection, self._settings.group, wait_ms=10)) as tail:
             tail.follow([TopicPartition(self._topic, partition, start)])
             yield from tail.to_end()
+
+
+@contextmanager
+def _transaction(producer: TransactionalProducer) -> Iterator[None]:
+    """Commit what is sent within; abort it for whatever ends it."""
+    try:
+        producer.begin_transaction()
+        yield
+        serving(producer.commit_transaction, _CALL_SECONDS)
+    except BaseException:
+        # Left open, it would hold up every reader until Kafka aborts it.
+        with suppress(KafkaException):
+            serving(producer.abort_transaction, _CALL_SECONDS)
+        raise
+
+
+def _require(going: Callable[[], bool]) -> None:
+    if not going():
+        raise DominationError(
+            Exit.TEMPORARY, "stopped: what has not been sent back is still open; start it again"
+        )
 
 
 def _fault(letter: Letter, limit: int) -> str | None:
@@ -246,26 +367,10 @@ def _text(value: str | bytes | None) -> str | None:
     return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
 
 
-def _marked(message: Message) -> int | None:
-    """Give the offset of the letter that a mark stands for, of anything else None."""
-    headers = readable(message.headers) or []
-    offsets = [value for name, value in headers if name == FORM.replayed]
-    return int(offsets[-1]) if offsets and offsets[-1] else None
-
-
-def _letter(message: Message) -> Letter | None:
-    """Read a dead letter; None for what is none."""
-    found = FORM.read(readable(message.headers) or [])
-    if found is None:
+def _moment(milliseconds: int) -> str | None:
+    """Write a record's timestamp as ISO 8601; None where it has none that a calendar knows."""
+    try:
+        moment = datetime.fromtimestamp(milliseconds / 1000, timezone.utc)
+    except (OverflowError, ValueError, OSError):
         return None
-    return Letter(
-        message.partition() or 0,
-        message.offset() or 0,
-        found.reason,
-        found.message,
-        found.origin,
-        message.key(),
-        message.value(),
-        found.headers,
-        found.truncated,
-    )
+    return None if milliseconds < 0 else moment.isoformat(timespec="milliseconds")

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from domination.text import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -52,5 +54,5 @@ def exit_on_error() -> Iterator[None]:
     try:
         yield
     except DominationError as error:
-        print(f"domination: {error}", file=sys.stderr)  # noqa: T201 - the log may not be set up
+        print(f"domination: {printable(str(error))}", file=sys.stderr)  # noqa: T201 - the log may not be set up
         sys.exit(error.exit_code)

@@ -6,9 +6,11 @@ import logging
 import sys
 import time
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
+
+from domination.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,6 +70,13 @@ class _Text(logging.Formatter):
         super().__init__(
             "{asctime} {levelname:<7} {name}: {message}", "%Y-%m-%d %H:%M:%S", style="{"
         )
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        record.message = printable(record.message)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the same
+        return "\n".join(map(printable, super().formatException(ei).split("\n")))
 
 
 class _Json(logging.Formatter):

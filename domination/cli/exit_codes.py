@@ -16,7 +16,10 @@ EXIT_CODES: Final = {
             "no broker, or no progress, for DOMINATION_AVAILABILITY_TIMEOUT_SECONDS; or no "
             "ClickHouse"
         ),
-        Exit.TEMPORARY: "fenced: another worker has its name; start it again",
+        Exit.TEMPORARY: (
+            "fenced: another worker has its name; or a replay was stopped, or held up; start it "
+            "again"
+        ),
         Exit.REFUSED: "refused: authentication or rights",
         Exit.SETTING: (
             "a wrong setting, a missing topic or table, a ClickHouse too old, "

@@ -11,6 +11,7 @@ import click
 from domination import __version__
 from domination.cli.style import Group
 from domination.errors import Exit
+from domination.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from domination.advice import expected  # noqa: PLC0415 - the help has no need of it
 
         if found := expected(error):
-            click.echo(f"domination: {found}", err=True)
+            click.echo(f"domination: {printable(str(found))}", err=True)
             return found.exit_code
         raise
 

@@ -12,6 +12,7 @@ import click
 from domination.cli.exit_codes import EXIT_CODES
 from domination.demo.terminal import live
 from domination.settings import Settings, environment_name
+from domination.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -85,7 +86,7 @@ def show(form: str, told: Mapping[str, Any] | None, lines: Iterable[str]) -> Non
     """Print what was found: for programs an object on a line, or nothing; for people its lines."""
     if form == "table":
         for line in lines:
-            click.echo(line)
+            click.echo(printable(line))
     elif told is not None:
         click.echo(json.dumps(told))
 

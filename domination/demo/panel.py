@@ -13,6 +13,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from domination.text import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -92,7 +94,7 @@ def _latest(snapshot: Snapshot) -> RenderableType:
     table = Table.grid(padding=(0, 2))
     for human in snapshot.latest:
         table.add_row(
-            Text(human.unique_id, style="dim"),
+            Text(printable(human.unique_id), style="dim"),
             Text(human.type, style=_COLOURS[human.type]),
             human.time_of_day,
         )

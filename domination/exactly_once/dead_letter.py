@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from domination.exactly_once.batch import Fault, Header, Headers, Record
+
+
+# Of 64 bits, as Kafka's are: what others wrote may be as long as they like.
+_NUMBER: Final = re.compile(r"-?[0-9]{1,19}")
 
 
 class Coordinates(NamedTuple):
@@ -65,14 +70,28 @@ class Form:
             return None
         try:
             reason, message, topic, *numbers = (str(value, "utf-8") for value in ours.values())  # type: ignore[arg-type]  # TypeError
-            origin = Coordinates(topic, *map(int, numbers))
         except (TypeError, ValueError):
             return None
+        if not all(map(_NUMBER.fullmatch, numbers)):
+            return None
+        origin = Coordinates(topic, *map(int, numbers))
         return DeadLetter(reason, message, origin, rest[: -len(self._names)], truncated)
 
     def mark(self, offset: int) -> list[Header]:
         """Write the headers of the mark that the letter at an offset was sent back."""
         return [(self.replayed, str(offset).encode())]
+
+    def marked(self, key: object, value: object, found: Sequence[Header]) -> int | None:
+        """Give the offset of the letter that a mark stands for; None for what is no mark.
+
+        A letter carries whatever headers its record has had; a mark has no key, no value, and
+        nothing but its one header.
+        """
+        if key is not None or value is not None or [name for name, _ in found] != [self.replayed]:
+            return None
+        ((_, offset),) = found
+        text = offset.decode("latin-1") if isinstance(offset, bytes) else ""
+        return int(text) if _NUMBER.fullmatch(text) else None
 
 
 def size(key: bytes | None, value: bytes | None, headers: Sequence[Header] | None = None) -> int:

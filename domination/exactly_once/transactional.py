@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 TRANSACTION_SECONDS: Final = 10.0
 """Kafka aborts a transaction that is open for longer."""
+QUEUE_SECONDS: Final = TRANSACTION_SECONDS
+_POLL_SECONDS: Final = 0.1
 
 # A connection that carried requests. The client writes such a line at each change of a state, under
 # any `log_level` and `log.connection.close`; of two FAIL lines that are alike it writes only one.
@@ -94,6 +97,22 @@ class TransactionalProducer(Producer):
         """Open a transaction, which no broker has throttled yet."""
         self._throttles.clear()
         super().begin_transaction()
+
+    def send(self, *arguments: Any, **named: Any) -> None:
+        """Do as `produce` does; where the queue is full, wait for room while a transaction lives.
+
+        Raises `KafkaException` (_QUEUE_FULL) after `QUEUE_SECONDS`.
+        """
+        deadline = time.monotonic() + QUEUE_SECONDS
+        while True:
+            try:
+                self.produce(*arguments, **named)
+            except BufferError:  # noqa: PERF203 - the way that backpressure comes
+                if time.monotonic() > deadline:
+                    raise KafkaException(KafkaError(KafkaError._QUEUE_FULL)) from None
+                hear(self.poll, _POLL_SECONDS)
+            else:
+                return
 
     @property
     def throttled(self) -> float:

@@ -16,12 +16,7 @@ from domination.exactly_once.columns import Columns, columns
 from domination.exactly_once.dead_letter import size
 from domination.exactly_once.ports import CallError
 from domination.exactly_once.rule import Failure
-from domination.exactly_once.transactional import (
-    TRANSACTION_SECONDS,
-    TransactionalProducer,
-    hear,
-    serving,
-)
+from domination.exactly_once.transactional import TransactionalProducer, hear, serving
 from domination.kafka import faults
 from domination.kafka.cluster import DEFAULT_SIZE_LIMIT, LARGEST_SIZE_LIMIT, Cluster
 from domination.kafka.deadline import within
@@ -51,10 +46,12 @@ CONFIG: Final = {
     "queue.buffering.max.messages": 200_000,
     "queue.buffering.max.kbytes": 65_536,
 }
-QUEUE_SECONDS: Final = TRANSACTION_SECONDS
 HANG_SECONDS: Final = 0.5
 _SMALLEST_LIMIT: Final = 1_000
-_POLL_SECONDS: Final = 0.1
+_ASK_SECONDS: Final = 5.0
+"""How long an answer to the question for the topics' limits is good for."""
+ANSWER_SECONDS: Final = 2.0
+"""How long that question may take."""
 _PLACE: Final = attrgetter("place")
 # A call after the one that failed the transaction, or the producer, only says that it has.
 _ECHO: Final = frozenset({KafkaError._STATE, KafkaError._FATAL})
@@ -87,7 +84,7 @@ class KafkaWriter:
 
     A `Writer` of `ports.py`. No method blocks longer than `timeout` seconds (half a second more
     where librdkafka does not keep to that), and where the queue is full no longer than the
-    transaction lives.
+    transaction lives; where a record is too large, `ANSWER_SECONDS` more.
     """
 
     def __init__(self, connection: Connection, target: Target) -> None:
@@ -99,6 +96,9 @@ class KafkaWriter:
         self._open = False
         self._limits = dict.fromkeys(target.topics, DEFAULT_SIZE_LIMIT)
         self._limits_known = False
+        self._told: dict[str, int] = {}
+        """The limits that the topics told last."""
+        self._ask_due = 0.0
         self._refused = False
         """Whether the broker has refused a record as too large since the limits were learned."""
 
@@ -258,14 +258,35 @@ class KafkaWriter:
         if own and not self._refused:
             self._limits = dict.fromkeys(self._limits, own)
         else:
-            told = Cluster(self.connection, timeout).size_limits(self._limits)
+            self._told = self._ask_limits(timeout)
             most = own or LARGEST_SIZE_LIMIT
-            self._limits |= {topic: min(limit, most) for topic, limit in told.items()}
+            self._limits |= {topic: min(limit, most) for topic, limit in self._told.items()}
         if self._refused and self._limits == before:
             self._limits = {
                 topic: max(limit // 2, _SMALLEST_LIMIT) for topic, limit in before.items()
             }
         self._limits_known, self._refused = True, False
+
+    def _ask_limits(self, timeout: float) -> dict[str, int]:
+        self._ask_due = time.monotonic() + _ASK_SECONDS
+        told = Cluster(self.connection, timeout).size_limits(self._limits)
+        return {topic: min(limit, LARGEST_SIZE_LIMIT) for topic, limit in told.items()}
+
+    def _require_no_growth(self) -> None:
+        """Raise `CallError` where a topic takes larger records than it told before.
+
+        What the limits have been found too small for is read again then, by a new producer.
+        """
+        if time.monotonic() < self._ask_due or "message.max.bytes" in self.connection.properties:
+            return
+        try:
+            told = self._ask_limits(ANSWER_SECONDS)
+        except KafkaException:
+            return  # The commit will say whether anybody answers.
+        before = self._limits | self._told
+        if grown := [topic for topic, limit in told.items() if limit > before[topic]]:
+            self._limits_known = False
+            raise CallError(f"larger records fit into {', '.join(grown)} now", answered=True)
 
     def _make(self) -> TransactionalProducer:
         sizes = {
@@ -275,7 +296,16 @@ class KafkaWriter:
         return TransactionalProducer(self.connection, CONFIG | sizes, self.target.transactional_id)
 
     def _send_all(self, columns: Columns) -> list[int]:
-        """Send records in order; give the places of those that are too large."""
+        """Send records in order; give the places of those that are too large.
+
+        Raises `CallError` where the limits have grown, so that they may not be.
+        """
+        if too_large := self._send_known(columns):
+            self._require_no_growth()
+        return too_large
+
+    def _send_known(self, columns: Columns) -> list[int]:
+        """Send records in order; give the places of those that are larger than the limits."""
         most = max(self._limits.values())
         if all(self._limits[topic] == most for topic in columns.used):
             return self._send_fitting(columns)
@@ -309,22 +339,13 @@ class KafkaWriter:
         return too_large
 
     def _send_one(self, columns: Columns, place: int) -> None:
-        deadline = time.monotonic() + QUEUE_SECONDS
-        while True:
-            try:
-                self._producer.produce(
-                    columns.topics[place],
-                    columns.values[place],
-                    columns.keys[place],
-                    timestamp=0 if columns.timestamps is None else columns.timestamps[place],
-                    headers=None if columns.headers is None else columns.headers[place],
-                )
-            except BufferError:  # noqa: PERF203 - the way that backpressure comes
-                if time.monotonic() > deadline:
-                    raise KafkaException(KafkaError(KafkaError._QUEUE_FULL)) from None
-                hear(self._producer.poll, _POLL_SECONDS)
-            else:
-                return
+        self._producer.send(
+            columns.topics[place],
+            columns.values[place],
+            columns.keys[place],
+            timestamp=0 if columns.timestamps is None else columns.timestamps[place],
+            headers=None if columns.headers is None else columns.headers[place],
+        )
 
 
 def _failure(error: KafkaError) -> Failure:

@@ -8,7 +8,13 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import (
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
 from confluent_kafka.admin import ConfigResource, NewTopic, OffsetSpec, ResourceType
 
 from domination.kafka.client import CRITICAL
@@ -20,6 +26,7 @@ from domination.kafka.faults import (
     MissingError,
     Rights,
     UnavailableError,
+    UnwritableError,
 )
 
 if TYPE_CHECKING:
@@ -168,12 +175,16 @@ class Cluster:
         limits = self._configuration(topics, "max.message.bytes")
         return {topic: int(limit) - _BATCH_HEADER for topic, limit in limits.items()}
 
-    def compacted(self, topic: str) -> bool:
-        """Tell whether a topic keeps only the last record of a key; False where it is not told.
+    def require_uncompacted(self, topic: str) -> None:
+        """Raise `UnwritableError` where a topic keeps only the last record of a key.
 
-        Raises `KafkaException` where nobody answers.
+        Not where its configuration is not told. Raises `KafkaException` where nobody answers.
         """
-        return "compact" in self._configuration([topic], "cleanup.policy").get(topic, "")
+        if "compact" in self._configuration([topic], "cleanup.policy").get(topic, ""):
+            raise UnwritableError(
+                f"topic {topic} is compacted: it takes no record without a key, and keeps only the "
+                "last of each key; set its cleanup.policy to delete"
+            )
 
     def first_offsets(self, partitions: Iterable[TopicPartition]) -> dict[int, int]:
         """Ask for the first offset that each partition of a topic still has.
@@ -188,6 +199,14 @@ class Cluster:
         Raises `KafkaException`.
         """
         return self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # theirs
+
+    def stable_offsets(self, partitions: Iterable[TopicPartition]) -> dict[int, int]:
+        """Ask how far each partition of a topic can be read: to its first open transaction.
+
+        Raises `KafkaException`.
+        """
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # theirs
+        return self._offsets(partitions, latest, IsolationLevel.READ_COMMITTED)
 
     def ever_written(self, topics: Iterable[str]) -> bool:
         """Tell whether any of these topics has ever had a record, be it an aborted one."""
@@ -219,9 +238,16 @@ class Cluster:
                 raise  # An error of the client's own.
             return {}
 
-    def _offsets(self, partitions: Iterable[TopicPartition], which: OffsetSpec) -> dict[int, int]:
+    def _offsets(
+        self,
+        partitions: Iterable[TopicPartition],
+        which: OffsetSpec,
+        isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED,
+    ) -> dict[int, int]:
         wanted = {TopicPartition(each.topic, each.partition): which for each in partitions}
-        asked = self._client.list_offsets(wanted, request_timeout=self.timeout)
+        asked = self._client.list_offsets(
+            wanted, isolation_level=isolation, request_timeout=self.timeout
+        )
         return {each.partition: future.result().offset for each, future in asked.items()}
 
     @contextmanager

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from domination.monitor import charts
 from domination.monitor.rate import CHART_MINUTES
 from domination.monitor.text import as_of, counted_at
+from domination.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -79,9 +80,10 @@ def dead_letters(readings: Readings) -> str:
     """Count the dead letters by reason."""
     if readings.kafka.data is None:
         return _unknown()
+    reasons = readings.kafka.data.dead_letters.reasons
     rows = [
-        (f"<code>{escape(reason)}</code>", f'<span data-reason="{escape(reason)}">{count:,}</span>')
-        for reason, count in readings.kafka.data.dead_letters.reasons.items()
+        (f"<code>{reason}</code>", f'<span data-reason="{reason}">{count:,}</span>')
+        for reason, count in zip(map(_theirs, reasons), reasons.values(), strict=True)
     ]
     return _table(("Reason", "Records"), rows) if rows else _none("None")
 
@@ -91,7 +93,7 @@ def humans(readings: Readings) -> str:
     if readings.clickhouse.data is None:
         return _unknown()
     rows = [
-        (_type(each.type), f"<code>{escape(each.unique_id)}</code>", escape(each.time_of_day))
+        (_type(each.type), f"<code>{_theirs(each.unique_id)}</code>", escape(each.time_of_day))
         for each in readings.clickhouse.data.latest
     ]
     return _table(("Type", "Human", "Emitted, UTC"), rows) if rows else _none("None yet")
@@ -159,6 +161,11 @@ def _table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     head = "".join(f'<th scope="col">{name}</th>' for name in names)
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _theirs(text: str) -> str:
+    """Write what others have chosen."""
+    return escape(printable(text))
 
 
 def _unknown() -> str:

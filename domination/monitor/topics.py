@@ -7,17 +7,15 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from domination import connection
-from domination.dead_letters import FORM
-from domination.exactly_once.fetched import readable
+from domination.dead_letters import Letter, Mark, recognise
 from domination.kafka.cluster import Cluster
 from domination.kafka.group import Group
 from domination.kafka.tail import Tail, from_first
 from domination.monitor.rate import charted_rate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
-    from domination.exactly_once.batch import Header
     from domination.kafka.client import Connection
     from domination.settings import Settings
 
@@ -104,14 +102,14 @@ class TopicsProbe:
         topic = self._settings.dead_letter_topic
         self._tail.follow(from_first(topic, partitions))
         for message in self._tail.new(_READ_SECONDS):
-            self._count(readable(message.headers) or [])
+            self._count(recognise(message))
         reasons = dict(self._reasons.most_common())
         return DeadLetterCounts(reasons, self._sent_back, self._tail.whole)
 
-    def _count(self, headers: Sequence[Header]) -> None:
-        if letter := FORM.read(headers):
-            self._reasons[letter.reason] += 1
-        elif any(name == FORM.replayed for name, _ in headers):
+    def _count(self, found: Letter | Mark | None) -> None:
+        if isinstance(found, Letter):
+            self._reasons[found.reason] += 1
+        elif isinstance(found, Mark):
             self._sent_back += 1
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from confluent_kafka import Producer
-from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from harness import foreign
+from harness.letters import command
+from harness.pipeline import eventually
 from harness.records import humans
 
 if TYPE_CHECKING:
@@ -60,14 +61,49 @@ def test_a_limit_that_shrinks_while_the_worker_runs_is_learned(pipeline: Pipelin
     worker = pipeline.worker()
     pipeline.send(humans(100))
     pipeline.drained()
-    entry = ConfigEntry("max.message.bytes", "2000", incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ResourceType.TOPIC, pipeline.output, incremental_configs=[entry])
-    for future in pipeline.admin.incremental_alter_configs([resource]).values():
-        future.result(10)
+    pipeline.configure(pipeline.output, "max.message.bytes", "2000")
     pipeline.send([*humans(1000, seed=2), (large, b"key-1"), *humans(1000, seed=3)])
     pipeline.drained()
     assert worker.stop() == 0
     pipeline.exactly_once({large: "shadow_too_large"})
+
+
+def test_a_limit_that_grows_while_the_worker_runs_is_learned(pipeline: Pipeline) -> None:
+    pipeline.create(output={"max.message.bytes": "2000"})
+    large = b'{"rating":3,"unique_id":"%b"}' % (b"x" * 3000)
+    worker = pipeline.worker()
+    pipeline.send([(large, b"key-1")])
+    pipeline.drained()
+    assert "0 sent back" in command(pipeline, "replay", "--yes")
+    pipeline.configure(pipeline.output, "max.message.bytes", "20000")
+
+    def sent_on() -> bool:
+        # What the worker was told is good for some seconds; until then it is laid aside again.
+        command(pipeline, "replay", "--yes")
+        pipeline.drained()
+        return bool(pipeline.read(pipeline.output).records)
+
+    eventually(sent_on)
+    assert worker.stop() == 0
+    assert len(pipeline.read(pipeline.output).records) == 1
+    assert "0 sent back" in command(pipeline, "replay", "--yes")
+
+
+def test_a_dead_letter_is_whole_once_its_topic_takes_it(pipeline: Pipeline) -> None:
+    pipeline.create()
+    pipeline.configure(pipeline.dead, "max.message.bytes", "2000")
+    worker = pipeline.worker()
+    pipeline.started()
+    pipeline.configure(pipeline.dead, "max.message.bytes", "20000")
+
+    def whole() -> bool:
+        pipeline.send([(b"x" * 3000, b"key-1")])
+        pipeline.drained()
+        letters = pipeline.read(pipeline.dead).records
+        return any(each.value() for each in letters)
+
+    eventually(whole)
+    assert worker.stop() == 0
 
 
 def test_a_dead_letter_too_large_to_be_sent_again_is_sent_without_its_value(

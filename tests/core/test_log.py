@@ -22,6 +22,17 @@ def test_text_says_when_how_grave_and_who(capsys: pytest.CaptureFixture[str]) ->
     assert line.endswith(" INFO    domination.worker-3: assigned [1]")
 
 
+def test_text_of_others_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure(Settings())
+    try:
+        int("\x1b[2J\u202e")
+    except ValueError:
+        log.logger.exception("bug: %s", "\x1b[2J\r\n")
+    said = capsys.readouterr().err
+    assert "bug: \\x1b[2J\\r\\n\nTraceback" in said
+    assert all(line.isprintable() for line in said.split("\n"))
+
+
 def test_json_is_one_object_a_line_even_for_a_traceback(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import Producer
 
 from domination.dead_letters import FORM
-from domination.exactly_once.batch import Fault, Header, Record
+from domination.exactly_once.batch import Fault, Headers, Record
 from domination.exactly_once.dead_letter import Coordinates
 from domination.ratings import Reason
 from harness.pipeline import DOMINATION, run
@@ -19,21 +19,25 @@ if TYPE_CHECKING:
 
 FAULT = Fault(Reason.RATING_OUT_OF_RANGE, "an older version's verdict")
 NOT_JSON = Fault(Reason.NOT_JSON, "not one JSON value")
-HEADERS: list[Header] = [("trace", b"\x00"), ("trace", None)]
+HEADERS: Headers = [("trace", b"\x00"), ("trace", None)]
 
 
-def lay(
+def lay(  # noqa: PLR0913 - most by name
     pipeline: Pipeline,
     values: Sequence[bytes],
     fault: Fault = FAULT,
     *,
     truncated: bool = False,
-    headers: list[Header] = HEADERS,
+    topic: str | None = None,
+    headers: Headers = HEADERS,
 ) -> None:
-    """Lay dead letters, as a worker does, of records that were at the offsets from 0 on."""
+    """Lay dead letters, as a worker does, of records that were at the offsets from 0 on.
+
+    `topic`: where the letters say that they come from; else the input topic.
+    """
     producer = Producer({"bootstrap.servers": pipeline.bootstrap_servers})
     for offset, value in enumerate(values):
-        at = Coordinates(pipeline.input, 0, offset, 1_700_000_000_000)
+        at = Coordinates(pipeline.input if topic is None else topic, 0, offset, 1_700_000_000_000)
         told = FORM.write(Record(*at, None, value, headers), fault, None if truncated else headers)
         producer.produce(pipeline.dead, value, b"key-%d" % offset, headers=told)
     assert producer.flush(30) == 0

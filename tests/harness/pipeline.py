@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+    ResourceType,
+)
 
 from harness import oracle
 
@@ -164,6 +172,12 @@ class Pipeline:
 
     def add_partitions(self, total: int) -> None:
         self.admin.create_partitions([NewPartitions(self.input, total)])[self.input].result(30)
+
+    def configure(self, topic: str, name: str, value: str) -> None:
+        """Set one entry of a topic's configuration."""
+        entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+        self.admin.incremental_alter_configs([resource])[resource].result(30)
 
     def remake_input(self, partitions: int) -> None:
         """Delete the input topic and make it again, empty."""

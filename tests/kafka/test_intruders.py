@@ -22,6 +22,7 @@ from domination.kafka.tail import Tail, from_first
 from domination.settings import Settings, from_environment
 from harness import listening
 from harness.cutting_proxy import Door
+from harness.letters import good, lay
 from harness.pipeline import DOMINATION, ROOT, Pipeline, eventually, run
 from harness.records import BAD, humans, mixed
 from harness.secure_kafka import PASSWORD, USER, Right
@@ -321,6 +322,24 @@ def test_a_group_that_may_not_be_seen_is_named_as_often_as_it_is_asked_for(guest
             with pytest.raises(RefusedError, match="no right to DESCRIBE on group others") as it:
                 unseen.lags(cluster, guest.input, 4)
             assert end(it.value).exit_code is Exit.REFUSED
+
+
+def test_replay_needs_the_rights_that_are_written_for_it(
+    guest: Guest, secure_kafka: SecureKafka
+) -> None:
+    lay(guest, good(5))
+    page = (ROOT / "docs" / "operate.md").read_text()
+    (name,) = re.findall(r"`(domination-dead-letters-\S+)`:", page)
+    transactional_id = name.replace(Settings().dead_letter_topic, guest.dead)
+    write, topic = AclOperation.WRITE, ResourceType.TOPIC
+    secure_kafka.allow([Right(AclOperation.READ, topic, guest.dead)])
+    secure_kafka.allow([Right(write, topic, guest.input)])
+    replay = (*DOMINATION, "dead-letters", "replay", "--yes")
+    refused = run(*replay, environment=guest.environment)
+    assert refused.returncode == Exit.REFUSED
+    assert f"no right to WRITE on transactional id {transactional_id}" in refused.stderr
+    secure_kafka.allow([Right(write, ResourceType.TRANSACTIONAL_ID, transactional_id)])
+    assert "5 sent back" in run(*replay, environment=guest.environment).stdout
 
 
 def test_who_reads_without_joining_is_told_of_the_group_and_not_of_a_topic(

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from domination.cli.main import cli
-from domination.exactly_once import presence, transactions, writer
+from domination.exactly_once import presence, transactional, transactions, writer
 from domination.settings import Settings, from_environment
 from domination.worker.health import Health
 from domination.worker.lifecycle import Lifecycle
@@ -126,7 +126,7 @@ def test_it_runs_as_nobody_on_files_that_it_cannot_change(name: str) -> None:
 
 
 def test_it_is_given_longer_to_end_than_a_worker_takes_whose_broker_does_not_answer() -> None:
-    writes = writer.QUEUE_SECONDS
+    writes = transactional.QUEUE_SECONDS + writer.ANSWER_SECONDS
     offsets = max(transactions.OFFSETS_SECONDS) + writer.HANG_SECONDS
     commits = offsets + presence.LAST_CALL_SECONDS
     leaves = transactions.ABORT_SECONDS + 2 * presence.LEAVE_SECONDS

@@ -26,7 +26,8 @@ OURS: Final = "domination"
 PLACES: Final = {
     "shadow": ("", ""),
     "__init__": ("shadow", ""),
-    "errors": ("", ""),
+    "text": ("", ""),
+    "errors": ("text", ""),
     "kafka": ("", "confluent_kafka"),
     "exactly_once": ("kafka", "confluent_kafka"),
     "exactly_once.batch": ("", ""),
@@ -41,7 +42,7 @@ PLACES: Final = {
     "exactly_once.operators": ("exactly_once", "bytewax"),
     "exactly_once.ends": ("exactly_once kafka", "bytewax"),
     "settings": ("errors exactly_once", ""),
-    "log": ("settings", "orjson"),
+    "log": ("settings text", "orjson"),
     "connection": ("kafka log settings", ""),
     "clickhouse": ("settings shadow", ""),
     "clickhouse.server": ("clickhouse settings", "clickhouse_driver"),
@@ -61,19 +62,19 @@ PLACES: Final = {
     "worker.health": ("errors exactly_once log settings worker", "prometheus_client"),
     "worker.run": ("errors exactly_once flow log settings worker", "bytewax"),
     "check": ("advice clickhouse connection errors exactly_once kafka settings", ""),
-    "monitor": ("advice clickhouse errors log settings shadow worker", ""),
-    "monitor.topics": ("connection dead_letters exactly_once kafka monitor settings", ""),
+    "monitor": ("advice clickhouse errors log settings shadow text worker", ""),
+    "monitor.topics": ("connection dead_letters kafka monitor settings", ""),
     "monitor.server": ("errors monitor", "fastapi nicegui uvicorn"),
     "demo": (
         "clickhouse connection errors kafka log monitor produce settings worker",
         "",
     ),
     "demo.embedded": ("errors", "chdb orjson"),
-    "demo.panel": ("demo", "rich"),
+    "demo.panel": ("demo text", "rich"),
     "cli": (
         (
             "__init__ advice check clickhouse connection dead_letters demo errors kafka log monitor"
-            " produce ratings settings shadow worker"
+            " produce ratings settings shadow text worker"
         ),
         "click",
     ),

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from typing import Final
+from typing import Any, Final
 
 import click
 
 from domination import log
 from domination.cli.style import FORMAT, Group, progress, show
-from domination.dead_letters import TRUNCATED, DeadLetterTopic
+from domination.dead_letters import TOO_LARGE, TRUNCATED, UNREADABLE, DeadLetterTopic
 from domination.ratings import Reason
 from domination.settings import from_environment
+from domination.worker.lifecycle import Lifecycle
 
 _READS: Final = ("bootstrap_servers", "dead_letter_topic")
 
@@ -78,7 +80,7 @@ def show_(place: str, form: str) -> None:
     if not (partition.isdecimal() and offset.isdecimal()):
         raise click.UsageError(f"'{place}' is not PARTITION:OFFSET, as in 0:12")
     whole = _letters().get(int(partition), int(offset)).whole()
-    show(form, whole, (f"{name:<12}{value}" for name, value in whole.items()))
+    show(form, whole, (f"{name:<12}{_plain(value)}" for name, value in whole.items()))
 
 
 @command.command(
@@ -98,22 +100,34 @@ def show_(place: str, form: str) -> None:
 @click.option("--force", is_flag=True, help="Send those as well that would fail again.")
 @click.option("--yes", is_flag=True, help="Do it; without it nothing is sent.")
 def replay(reason: str | None, limit: int | None, force: bool, yes: bool) -> None:  # noqa: FBT001
-    """Send open dead letters back to their topic, each once.
+    """Send open dead letters back to the input topic, each once.
 
     Key, value and headers are the original's. Says what it would do, and does it with --yes. What
-    this version would make a dead letter again stays, unless --force; what was too large to be kept
-    whole stays in any case.
+    this version would make a dead letter again stays, unless --force; what is too large, was too
+    large to be kept whole, or is no dead letter, stays in any case. On SIGTERM or Ctrl-C it aborts
+    what is under way and ends with 75.
     """
     letters = _letters()
     count, stay = letters.plan(reason, limit, force=force)
+    whys = {
+        TRUNCATED: "are not whole",
+        TOO_LARGE: f"are too large for {letters.input_topic}",
+        UNREADABLE: "are no dead letters",
+    }
     for why, left in stay.most_common():
-        what = "are not whole" if why == TRUNCATED else f"would be {why} again"
-        click.echo(f"{left:>11,} {what}: left")
+        click.echo(f"{left:>11,} {whys.get(why, f'would be {why} again')}: left")
     if yes:
-        sends = letters.replay(reason, limit, force=force)
-        click.echo(f"{progress(sends, 'dead letters', count):>11,} sent back")
+        lifecycle = Lifecycle()
+        lifecycle.stop_on_signals()
+        sends = letters.replay(reason, limit, force=force, going=lambda: not lifecycle.stopping)
+        sent = progress(sends, "dead letters", count)
+        click.echo(f"{sent:>11,} sent back to {letters.input_topic}")
     else:
-        click.echo(f"{count:>11,} to send back; do it with --yes")
+        click.echo(f"{count:>11,} to send back to {letters.input_topic}; do it with --yes")
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _letters() -> DeadLetterTopic:

@@ -1,0 +1,14 @@
+"""Text of others, made fit to be shown: a record may hold anything, a terminal obeys much of it."""
+
+from __future__ import annotations
+
+
+def printable(text: str) -> str:
+    r"""Write each character that shows nothing, or moves what is shown, as an escape: `\x1b`."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else _escaped(each) for each in text)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()
