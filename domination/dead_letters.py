@@ -10,22 +10,20 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing
 from datetime import datetime, timezone
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
-
-from confluent_kafka import KafkaException, TopicPartition
+from typing import TYPE_CHECKING, Final
 
 from domination import connection
 from domination.errors import DominationError, Exit
 from domination.exactly_once.batch import Fault
-from domination.exactly_once.dead_letter import Form, size
-from domination.exactly_once.fetched import readable
-from domination.exactly_once.transactional import TransactionalProducer, hear, serving
+from domination.exactly_once.dead_letter import size
+from domination.exactly_once.transactional import TransactionalProducer, hear, transaction
 from domination.kafka.cluster import DEFAULT_SIZE_LIMIT, LARGEST_SIZE_LIMIT, Cluster
 from domination.kafka.faults import Rights
-from domination.kafka.tail import Tail
+from domination.kafka.tail import Tail, at
+from domination.letter import FORM, Letter, Mark, recognise
 from domination.ratings import Reason, read
 from domination.settings import NAME
 from domination.shadows import encode, judge
@@ -33,14 +31,8 @@ from domination.shadows import encode, judge
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from confluent_kafka import Message
-
-    from domination.exactly_once.batch import Header
-    from domination.exactly_once.dead_letter import Coordinates
+    from domination.kafka.tail import Message
     from domination.settings import Settings
-
-FORM: Final = Form(f"{NAME}.")
-"""Of the dead letters' headers."""
 
 TRUNCATED: Final = "truncated"
 """Why a letter is not sent back that is not whole."""
@@ -57,71 +49,6 @@ _LOOK_SECONDS: Final = 0.05
 _FLUSH_SECONDS: Final = 0.1
 _CALL_SECONDS: Final = 9.0
 """Less than the producer's own limit for a request."""
-
-
-class Letter(NamedTuple):
-    """A dead letter: where it lies, why it is there, and the record it was."""
-
-    partition: int
-    offset: int
-    reason: str
-    message: str
-    """What is wrong, in words; it never quotes the record."""
-    origin: Coordinates
-    key: bytes | None
-    value: bytes | None
-    headers: list[Header]
-    """The original's own."""
-    truncated: bool
-    """Whether something of the original has been left out; it is whole at its origin."""
-
-    def json(self) -> dict[str, Any]:
-        """Write it for programs, without the record."""
-        return {
-            "partition": self.partition,
-            "offset": self.offset,
-            "reason": self.reason,
-            "message": self.message,
-            "origin": self.origin._asdict() | {"timestamp": _moment(self.origin.timestamp)},
-            "truncated": self.truncated,
-        }
-
-    def whole(self) -> dict[str, Any]:
-        """Write it with the record, each byte that is no text as an escape."""
-        return self.json() | {
-            "key": _text(self.key),
-            "headers": [[name, _text(value)] for name, value in self.headers],
-            "value": _text(self.value),
-        }
-
-    def line(self) -> str:
-        """Write it as a row for people."""
-        place = f"{self.partition}:{self.offset}"
-        origin = f"{self.origin.topic}[{self.origin.partition}]@{self.origin.offset}"
-        return f"{place:<12}{self.reason:<24}{origin:<24}{self.message}"
-
-
-class Mark(NamedTuple):
-    """What stands for a letter that was sent back."""
-
-    letter: int
-    """Its offset, in the partition of the mark."""
-
-
-def recognise(message: Message) -> Letter | Mark | None:
-    """Read a record of the topic, once; None for what is neither a letter nor a mark."""
-    headers = readable(message.headers)
-    if headers is None:
-        return None
-    key, value, offset = message.key(), message.value(), message.offset() or 0
-    if (marked := FORM.marked(key, value, headers)) is not None:
-        # A letter is there before its mark.
-        return Mark(marked) if marked < offset else None
-    if (found := FORM.read(headers)) is None:
-        return None
-    reason, text, origin, own, truncated = found
-    place = message.partition() or 0, offset
-    return Letter(*place, reason, text, origin, key, value, own, truncated)
 
 
 class DeadLetterTopic:
@@ -227,7 +154,7 @@ class DeadLetterTopic:
     def _send(
         self, producer: TransactionalProducer, letters: list[Letter], going: Callable[[], bool]
     ) -> None:
-        with _transaction(producer):
+        with transaction(producer, _CALL_SECONDS):
             for letter in letters:
                 producer.send(self.input_topic, letter.value, letter.key, headers=letter.headers)
                 mark = FORM.mark(letter.offset)
@@ -292,7 +219,7 @@ class DeadLetterTopic:
 
     def _wait_for_others(self) -> None:
         """Wait until all that is there now can be read: the marks behind open transactions too."""
-        places = [TopicPartition(self._topic, each) for each in self._partitions]
+        places = at(self._topic, self._partitions)
         deadline = time.monotonic() + self._patience
         with self._connection.asking(f"asking for the offsets of topic {self._topic}"):
             ends = self._cluster.end_offsets(places)
@@ -302,7 +229,7 @@ class DeadLetterTopic:
                 time.sleep(_LOOK_SECONDS)
 
     def _readable_to(self, ends: Mapping[int, int]) -> bool:
-        places = [TopicPartition(self._topic, each) for each in ends]
+        places = at(self._topic, ends)
         stable = self._cluster.stable_offsets(places)
         return all(stable[partition] >= end for partition, end in ends.items())
 
@@ -315,35 +242,21 @@ class DeadLetterTopic:
         )
 
     def _has(self, partition: int, offset: int) -> bool:
-        place = [TopicPartition(self._topic, partition)]
+        place = at(self._topic, [partition])
         with self._connection.asking(f"asking for the offsets of topic {self._topic}"):
             first = self._cluster.first_offsets(place)[partition]
             return first <= offset < self._cluster.end_offsets(place)[partition]
 
     def _read(self, partition: int, offset: int | None = None) -> Iterator[Message]:
         """Read a partition from an offset, or from the first record, to the end it has now."""
-        place = TopicPartition(self._topic, partition)
+        place = at(self._topic, [partition])
         with self._connection.asking(f"asking for the offsets of topic {self._topic}"):
-            first = self._cluster.first_offsets([place])[partition]
+            first = self._cluster.first_offsets(place)[partition]
         start = first if offset is None else max(offset, first)
         # The end is told with an answer, and an empty one waits for so long.
         with closing(Tail(self._connection, self._settings.group, wait_ms=10)) as tail:
-            tail.follow([TopicPartition(self._topic, partition, start)])
+            tail.follow(at(self._topic, [partition], start))
             yield from tail.to_end()
-
-
-@contextmanager
-def _transaction(producer: TransactionalProducer) -> Iterator[None]:
-    """Commit what is sent within; abort it for whatever ends it."""
-    try:
-        producer.begin_transaction()
-        yield
-        serving(producer.commit_transaction, _CALL_SECONDS)
-    except BaseException:
-        # Left open, it would hold up every reader until Kafka aborts it.
-        with suppress(KafkaException):
-            serving(producer.abort_transaction, _CALL_SECONDS)
-        raise
 
 
 def _require(going: Callable[[], bool]) -> None:
@@ -361,16 +274,3 @@ def _fault(letter: Letter, limit: int) -> str | None:
     (value,) = encode(judge([found]), datetime.now(timezone.utc))
     large = size(letter.key, value, letter.headers) > limit  # They are carried over.
     return Reason.SHADOW_TOO_LARGE.value if large else None
-
-
-def _text(value: str | bytes | None) -> str | None:
-    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
-
-
-def _moment(milliseconds: int) -> str | None:
-    """Write a record's timestamp as ISO 8601; None where it has none that a calendar knows."""
-    try:
-        moment = datetime.fromtimestamp(milliseconds / 1000, timezone.utc)
-    except (OverflowError, ValueError, OSError):
-        return None
-    return None if milliseconds < 0 else moment.isoformat(timespec="milliseconds")

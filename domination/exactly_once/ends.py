@@ -27,8 +27,9 @@ from domination.exactly_once.readers import KafkaReaders
 from domination.exactly_once.reserved import RESERVED
 from domination.exactly_once.rule import Transaction
 from domination.exactly_once.session import Session
+from domination.exactly_once.target import Target
 from domination.exactly_once.transactional import TRANSACTION_SECONDS
-from domination.exactly_once.writer import KafkaWriter, Target
+from domination.exactly_once.writer import KafkaWriter
 from domination.kafka.client import Connection
 from domination.kafka.end_offsets import EndOffsets
 from domination.kafka.faults import Rights, SettingError

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -18,7 +18,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from domination.kafka.client import PRODUCER_DEFAULTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from confluent_kafka import ThrottleEvent
 
@@ -166,3 +166,17 @@ def hear(call: Callable[[float], object], seconds: float) -> None:
     """Let the producer send and tell; a fatal error is told again by the call that comes next."""
     with suppress(KafkaException):
         serving(call, seconds)
+
+
+@contextmanager
+def transaction(producer: TransactionalProducer, timeout: float) -> Iterator[None]:
+    """Commit what is sent within; abort it for whatever ends it. `timeout` is of each call."""
+    try:
+        producer.begin_transaction()
+        yield
+        serving(producer.commit_transaction, timeout)
+    except BaseException:
+        # Left open, it would hold up every reader until Kafka aborts it.
+        with suppress(KafkaException):
+            serving(producer.abort_transaction, timeout)
+        raise

@@ -7,7 +7,7 @@ from collections import deque
 from contextlib import contextmanager, suppress
 from itertools import compress, count, repeat
 from operator import attrgetter, length_hint
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
@@ -25,10 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from domination.exactly_once.batch import Headers, Outcome, Record
-    from domination.exactly_once.dead_letter import Form
     from domination.exactly_once.rule import Position
+    from domination.exactly_once.target import Target
     from domination.kafka.client import Connection
-    from domination.kafka.faults import Rights
 
 CONFIG: Final = {
     "acks": "all",
@@ -55,28 +54,6 @@ ANSWER_SECONDS: Final = 2.0
 _PLACE: Final = attrgetter("place")
 # A call after the one that failed the transaction, or the producer, only says that it has.
 _ECHO: Final = frozenset({KafkaError._STATE, KafkaError._FATAL})
-
-
-class Target(NamedTuple):
-    """Where a writer writes, and how it is named."""
-
-    transactional_id: str
-    read: str
-    """The topic whose offsets it commits."""
-    write: tuple[str, ...]
-    """The topics of the values; the first where an outcome does not choose."""
-    dead_letters: str
-    form: Form
-    """Of the dead letters' headers."""
-    too_large: Fault
-    """Why a value that no topic takes becomes a dead letter."""
-    rights: Rights
-    """What it needs, to name what is refused."""
-
-    @property
-    def topics(self) -> tuple[str, ...]:
-        """All topics that it writes to."""
-        return *self.write, self.dead_letters
 
 
 class KafkaWriter:

@@ -5,16 +5,22 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 
 from domination.kafka import faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from confluent_kafka import Message
-
     from domination.kafka.client import Connection
+
+__all__ = ["Message", "Tail", "at", "from_first"]
 
 _BATCH: Final = 500
 _POLL_SECONDS: Final = 1.0
@@ -23,7 +29,14 @@ _SILENT_SECONDS: Final = 30.0
 
 def from_first(topic: str, partitions: int) -> list[TopicPartition]:
     """Give the places of the first records of a topic."""
-    return [TopicPartition(topic, number, OFFSET_BEGINNING) for number in range(partitions)]
+    return at(topic, range(partitions))
+
+
+def at(
+    topic: str, partitions: Iterable[int], offset: int = OFFSET_BEGINNING
+) -> list[TopicPartition]:
+    """Give the same place in some partitions of a topic."""
+    return [TopicPartition(topic, number, offset) for number in partitions]
 
 
 class Tail:

@@ -7,10 +7,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from domination import connection
-from domination.dead_letters import Letter, Mark, recognise
 from domination.kafka.cluster import Cluster
 from domination.kafka.group import Group
 from domination.kafka.tail import Tail, from_first
+from domination.letter import Letter, Mark, recognise
 from domination.monitor.rate import charted_rate
 
 if TYPE_CHECKING:

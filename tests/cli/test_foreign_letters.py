@@ -12,8 +12,8 @@ from confluent_kafka import Producer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domination.dead_letters import FORM
 from domination.exactly_once.batch import Fault, Record
+from domination.letter import FORM
 from domination.monitor.topics import TopicsProbe
 from domination.settings import from_environment
 from harness import foreign

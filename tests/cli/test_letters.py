@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domination.dead_letters import FORM, DeadLetterTopic
+from domination.dead_letters import DeadLetterTopic
 from domination.exactly_once.batch import Fault, Header, Record
 from domination.exactly_once.dead_letter import Coordinates, DeadLetter
 from domination.kafka.faults import FencedError
+from domination.letter import FORM
 from domination.ratings import Reason
 from domination.settings import from_environment
 from harness.letters import HEADERS, NOT_JSON, command, good, lay, sent_back

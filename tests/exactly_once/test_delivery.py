@@ -12,12 +12,13 @@ import pytest
 from confluent_kafka import Consumer, Producer
 
 from domination import connection
-from domination.dead_letters import FORM
 from domination.exactly_once.batch import Fault, Records
 from domination.exactly_once.ports import CallError
 from domination.exactly_once.rule import Failure, Position
-from domination.exactly_once.writer import KafkaWriter, Target
+from domination.exactly_once.target import Target
+from domination.exactly_once.writer import KafkaWriter
 from domination.kafka.faults import NO_RIGHTS
+from domination.letter import FORM
 from domination.settings import from_environment
 from harness import foreign
 from harness.kafka_server import free_ports

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from domination.exactly_once.link import Link
     from domination.exactly_once.parts import Parts
     from domination.exactly_once.reader import Subscription
-    from domination.exactly_once.writer import Target
+    from domination.exactly_once.target import Target
     from domination.kafka.client import Connection
 
 POINTS: Final = (

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import Producer
 
-from domination.dead_letters import FORM
 from domination.exactly_once.batch import Fault, Headers, Record
 from domination.exactly_once.dead_letter import Coordinates
+from domination.letter import FORM
 from domination.ratings import Reason
 from harness.pipeline import DOMINATION, run
 

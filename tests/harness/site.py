@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from domination.exactly_once.batch import Fault
 from domination.exactly_once.dead_letter import Form
 from domination.exactly_once.ports import CallError, NotYetToldError
-from domination.exactly_once.writer import Target
+from domination.exactly_once.target import Target
 from domination.kafka.faults import Rights
 
 if TYPE_CHECKING:

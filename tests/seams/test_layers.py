@@ -52,9 +52,10 @@ PLACES: Final = {
     "shadows": ("exactly_once ratings shadow", "orjson"),
     "flow": ("exactly_once ratings shadows", "bytewax"),
     "produce": ("connection humans kafka settings", ""),
+    "letter": ("exactly_once kafka settings", ""),
     "dead_letters": (
-        "connection errors exactly_once kafka ratings settings shadows",
-        "confluent_kafka",
+        "connection errors exactly_once kafka letter ratings settings shadows",
+        "",
     ),
     "worker": ("connection errors exactly_once log ratings settings", ""),
     "worker.lifecycle": ("advice errors log", ""),
@@ -63,7 +64,7 @@ PLACES: Final = {
     "worker.run": ("errors exactly_once flow log settings worker", "bytewax"),
     "check": ("advice clickhouse connection errors exactly_once kafka settings", ""),
     "monitor": ("advice clickhouse errors log settings shadow text worker", ""),
-    "monitor.topics": ("connection dead_letters kafka monitor settings", ""),
+    "monitor.topics": ("connection kafka letter monitor settings", ""),
     "monitor.server": ("errors monitor", "fastapi nicegui uvicorn"),
     "demo": (
         "clickhouse connection errors kafka log monitor produce settings worker",

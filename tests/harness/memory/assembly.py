@@ -13,8 +13,8 @@ from domination.exactly_once.defaults import Quiet
 from domination.exactly_once.parts import Parts
 from domination.exactly_once.rule import Transaction
 from domination.exactly_once.session import Session
+from domination.exactly_once.target import Target
 from domination.exactly_once.transactional import TRANSACTION_SECONDS
-from domination.exactly_once.writer import Target
 from domination.kafka.faults import Rights
 from harness.memory.line import Sound
 from harness.memory.owner import MemoryClock, MemoryEnds, MemoryStop, Ready

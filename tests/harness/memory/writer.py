@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from domination.exactly_once.batch import Fault, Outcome, Record
     from domination.exactly_once.rule import Position
-    from domination.exactly_once.writer import Target
+    from domination.exactly_once.target import Target
     from harness.memory.kafka import Kafka
     from harness.memory.line import Line
     from harness.memory.owner import MemoryClock
