@@ -24,7 +24,7 @@ run: install ## Run the whole system in this terminal, its servers embedded; Ctr
 	@$(BIN)/domination demo
 
 test: install ## Run the tests; a real Kafka is started if Java 17 and mvn are there
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 SEED ?= 1
 chaos: SECONDS ?= 600

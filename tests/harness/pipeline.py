@@ -62,11 +62,15 @@ class Seen(NamedTuple):
         return [orjson.loads(each.value() or b"") for each in self.records]
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 60, what: str = "") -> None:
-    """Wait until it holds; fail if it does not in time."""
+def eventually(
+    holds: Callable[[], bool], seconds: float = 60, what: str | Callable[[], str] = ""
+) -> None:
+    """Wait until it holds; fail if it does not in time, and say then what is instead."""
     deadline = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what or holds}"
+        if time.monotonic() > deadline:
+            said = what() if callable(what) else what
+            raise AssertionError(f"not within {seconds} s: {said or holds}")
         time.sleep(0.02)
 
 
@@ -222,7 +226,12 @@ class Pipeline:
 
     def send(self, records: Iterable[Sent], rate: float | None = None) -> None:
         """Send values with their keys to the input topic, in order, all confirmed."""
-        own = {"linger.ms": 5, "message.max.bytes": 2_000_000, "enable.idempotence": True}
+        own = {
+            "linger.ms": 5,
+            "message.max.bytes": 2_000_000,
+            "enable.idempotence": True,
+            "queue.buffering.max.messages": 1_000_000,
+        }
         producer = Producer(self._client | own)
         started = time.monotonic()
         for number, (value, key) in enumerate(records):
@@ -247,7 +256,10 @@ class Pipeline:
         consumer = Consumer(self._client | {"group.id": self.group})
 
         def done() -> bool:
-            places = consumer.committed(self.partitions(self.input), timeout=10)
+            try:
+                places = consumer.committed(self.partitions(self.input), timeout=10)
+            except KafkaException:
+                return False  # A new broker's first group has no coordinator at once.
             return all(place.offset >= 0 for place in places)
 
         try:
@@ -300,7 +312,7 @@ class Pipeline:
             return all(max(p.offset, 0) >= ends[p.partition] for p in found)
 
         try:
-            eventually(done, seconds, f"{ends} committed; {self.outputs()[-3000:]}")
+            eventually(done, seconds, lambda: f"{ends} committed; {self.outputs()[-3000:]}")
         finally:
             consumer.close()
 
