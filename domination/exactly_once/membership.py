@@ -42,6 +42,7 @@ class Membership:
         self._log = log
         self._static = static
         self._cooperative = cooperative
+        self._closing = False
         self._told: str | None = None
         """The member id at the last callback: what is granted was granted to it."""
         self.granted: set[int] = set()
@@ -101,8 +102,13 @@ class Membership:
                 self._consumer.poll(_POLL_SECONDS)
 
     def forget(self) -> None:
-        """Call nobody back any more: a consumer that closes has no say in the session."""
+        """Call nobody back any more: a consumer that closes has no say in the session.
+
+        Nor is it asked for its member id: once it has given its partitions up it may have ended,
+        and the client then waits for an answer for ever, and lets no other thread run.
+        """
         self._changes = _nothing
+        self._closing = True
 
     def _is_member(self) -> bool:
         return bool(self.granted) or (self._static and self._consumer.memberid() is not None)
@@ -151,6 +157,8 @@ class Membership:
             self.failures.append(error)
 
     def _note(self, what: str, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if self._closing:
+            return
         self._told = consumer.memberid()
         numbers = sorted(partition.partition for partition in partitions)
         if numbers:
