@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import uuid
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -244,16 +245,16 @@ class Pipeline:
 
     def committed(self) -> dict[int, int]:
         """Give the group's committed offset of each input partition."""
-        consumer = Consumer(self._client | {"group.id": self.group})
-        try:
-            found = consumer.committed(self.partitions(self.input), timeout=10)
-            return {each.partition: max(each.offset, 0) for each in found}
-        finally:
-            consumer.close()
+        with closing(self._of_the_group()) as consumer:
+            # Kafka ends the transaction of a killed worker within 20 s, and answers then.
+            found = consumer.committed(self.partitions(self.input), timeout=60)
+        return {each.partition: max(each.offset, 0) for each in found}
+
+    def _of_the_group(self) -> Consumer:
+        return Consumer(self._client | {"group.id": self.group})
 
     def started(self) -> None:
         """Wait until the group has an offset for each input partition."""
-        consumer = Consumer(self._client | {"group.id": self.group})
 
         def done() -> bool:
             try:
@@ -262,30 +263,24 @@ class Pipeline:
                 return False  # A new broker's first group has no coordinator at once.
             return all(place.offset >= 0 for place in places)
 
-        try:
+        with closing(self._of_the_group()) as consumer:
             eventually(done)
-        finally:
-            consumer.close()
 
     def reset_offsets(self, offset: int = 0) -> None:
         """Let the group, which has no members, go on at an offset of each input partition."""
-        consumer = Consumer(self._client | {"group.id": self.group})
         places = self.partitions(self.input)
         for place in places:
             place.offset = offset
-        consumer.commit(offsets=places, asynchronous=False)
-        consumer.close()
+        with closing(self._of_the_group()) as consumer:
+            consumer.commit(offsets=places, asynchronous=False)
 
     def ends(self, topic: str) -> dict[int, int]:
         """Give the offset behind the last record of each partition."""
         return {each.partition: self._watermarks(each)[1] for each in self.partitions(topic)}
 
     def _watermarks(self, place: TopicPartition) -> tuple[int, int]:
-        consumer = Consumer(self._client | {"group.id": "reader"})
-        try:
+        with closing(Consumer(self._client | {"group.id": "reader"})) as consumer:
             return consumer.get_watermark_offsets(place, timeout=10)
-        finally:
-            consumer.close()
 
     def members(self) -> int:
         try:
@@ -296,7 +291,6 @@ class Pipeline:
 
     def drained(self, seconds: float = 150) -> None:
         """Wait until the group has committed every input record."""
-        consumer = Consumer(self._client | {"group.id": self.group})
         partitions = self.partitions(self.input)
         ends: dict[int, int] = {}
 
@@ -311,10 +305,8 @@ class Pipeline:
                 return False
             return all(max(p.offset, 0) >= ends[p.partition] for p in found)
 
-        try:
+        with closing(self._of_the_group()) as consumer:
             eventually(done, seconds, lambda: f"{ends} committed; {self.outputs()[-3000:]}")
-        finally:
-            consumer.close()
 
     def read(self, topic: str, isolation: str = "read_committed") -> Seen:
         """Read a topic to its end."""
