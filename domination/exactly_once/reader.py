@@ -12,7 +12,6 @@ from domination.exactly_once.fetched import Fetched
 from domination.exactly_once.membership import Membership
 from domination.exactly_once.ports import CallError, EvictedError, NotYetToldError, Place
 from domination.exactly_once.rule import Position
-from domination.exactly_once.starts import Starts
 from domination.kafka import faults
 from domination.kafka.deadline import within
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from domination.exactly_once.batch import Records
     from domination.exactly_once.link import Link
     from domination.exactly_once.ports import Change
+    from domination.exactly_once.starts import Starts
     from domination.kafka.client import Connection
     from domination.kafka.faults import Rights
 
@@ -88,12 +88,13 @@ class KafkaReader:
     grants is read from the next `rewind` on.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - as many as its worker's members share
         self,
         connection: Connection,
         subscription: Subscription,
         changes: Callable[[Change], None],
         link: Link,
+        starts: Starts,
         log: logging.Logger,
     ) -> None:
         self._topic = subscription.topic
@@ -133,9 +134,7 @@ class KafkaReader:
             static=static,
             cooperative="cooperative" in strategy,
         )
-        self._starts = Starts(
-            connection, subscription.group, self._topic, subscription.written, log
-        )
+        self._starts = starts
 
     @property
     def member(self) -> bool:
@@ -268,7 +267,9 @@ class KafkaReader:
 
     def committed(self, positions: Mapping[int, Position]) -> None:
         """Note offsets that are the group's now."""
-        self._committed |= {partition: each.offset for partition, each in positions.items()}
+        offsets = {partition: each.offset for partition, each in positions.items()}
+        self._committed |= offsets
+        self._starts.committed(offsets)
 
     def places(self) -> dict[int, Place]:
         """Give where it is in each partition, of those granted whose place is known."""

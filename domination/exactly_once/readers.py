@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from domination.exactly_once.link import Link
 from domination.exactly_once.reader import KafkaReader
+from domination.exactly_once.starts import Starts
 
 if TYPE_CHECKING:
     import logging
@@ -29,12 +30,17 @@ class KafkaReaders:
         self.connection = connection
         self.subscription = subscription
         self._link = Link(connection.log)
+        self._starts = Starts(
+            connection, subscription.group, subscription.topic, subscription.written, log
+        )
         self._log = log
         self._kind = kind
 
     def make(self, changes: Callable[[Change], None]) -> KafkaReader:
         """Make a member, which calls back before its assignment changes."""
-        return self._kind(self.connection, self.subscription, changes, self._link, self._log)
+        return self._kind(
+            self.connection, self.subscription, changes, self._link, self._starts, self._log
+        )
 
     def broken(self) -> bool:
         """Tell whether a connection has fallen silent since the last time."""

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import KafkaException, TopicPartition
 
+from domination.exactly_once.ports import CallError
 from domination.kafka.cluster import Cluster
 from domination.kafka.faults import FaultError
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from confluent_kafka import Consumer
 
@@ -34,7 +35,11 @@ class LostOffsetsError(FaultError):
 
 
 class Starts:
-    """Finds the offsets to read on from, of one group on one topic."""
+    """Finds the offsets to read on from, of one group on one topic, all through a worker's life.
+
+    Committed offsets never go back while a worker lives. A coordinator that tells lower ones, or
+    none, has not loaded all of them: Kafka 4.2 may answer too early after a broker has started.
+    """
 
     def __init__(
         self,
@@ -49,6 +54,8 @@ class Starts:
         self._read = read
         self._written = written
         self._log = log
+        self._reached: dict[int, int] = {}
+        """The highest committed offset of each partition that this worker has heard of."""
         self._started = False
         """Whether it is known that the group has offsets, or may start without."""
 
@@ -61,22 +68,51 @@ class Starts:
         looks one up, it goes there and half a second later to what it had looked up. The broker
         tells the committed offsets only once no transaction holds them back.
 
-        Raises `KafkaException` or a `FaultError`.
+        Raises `KafkaException`, a `FaultError`, or a `CallError` where an offset has gone back.
         """
-        granted = [TopicPartition(self._read, number) for number in sorted(partitions)]
+        granted = sorted(partitions)
         if not granted:
             return [], set()
-        places = consumer.committed(granted, timeout=timeout)
-        for place in places:
-            if place.error:
-                raise KafkaException(place.error)
+        places = self._ask(consumer, granted, timeout)
         new = [place for place in places if place.offset < 0]
         if new:
             self._begin(consumer, new, timeout)
         return places, {place.partition for place in new}
 
+    def _ask(
+        self, consumer: Consumer, partitions: Iterable[int], timeout: float
+    ) -> list[TopicPartition]:
+        """Ask for committed offsets, and hold them against what is known."""
+        asked = [TopicPartition(self._read, number) for number in partitions]
+        places = consumer.committed(asked, timeout=timeout)
+        for place in places:
+            if place.error:
+                raise KafkaException(place.error)
+        self._require_no_way_back(places)
+        self.committed({place.partition: place.offset for place in places if place.offset >= 0})
+        return places
+
+    def committed(self, offsets: Mapping[int, int]) -> None:
+        """Note offsets that are the group's now."""
+        for partition, offset in offsets.items():
+            self._reached[partition] = max(offset, self._reached.get(partition, 0))
+
+    def _require_no_way_back(self, places: Iterable[TopicPartition]) -> None:
+        for place in places:
+            reached = self._reached.get(place.partition, place.offset)
+            if place.offset < reached:
+                told = "none" if place.offset < 0 else f"{place.offset}"
+                raise CallError(
+                    f"group {self._group} had committed offset {reached} of {self._read}"
+                    f"[{place.partition}], and Kafka now tells {told}: it has not loaded the "
+                    "group's offsets yet, or they were reset (then start the worker again)"
+                )
+
     def _begin(self, consumer: Consumer, new: list[TopicPartition], timeout: float) -> None:
         """Let places without an offset be the first that there are."""
+        # A coordinator that has loaded nothing is found out by what it tells of other partitions.
+        if self._reached:
+            self._ask(consumer, self._reached, timeout)
         # Over a connection of its own: on the consumer's the answer waits behind a fetch.
         cluster = Cluster(self._connection, _FIRST_SECONDS)
         fresh = self._require_first_start(consumer, cluster, timeout)
@@ -99,8 +135,7 @@ class Starts:
         fresh = not cluster.ever_written(self._written)
         if not fresh:
             count = cluster.partitions({self._read: "READ"})[self._read]
-            every = [TopicPartition(self._read, number) for number in range(count)]
-            if all(place.offset < 0 for place in consumer.committed(every, timeout=timeout)):
+            if all(place.offset < 0 for place in self._ask(consumer, range(count), timeout)):
                 raise LostOffsetsError(self._group, self._read, self._written)
         self._started = True
         return fresh

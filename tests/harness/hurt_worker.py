@@ -33,11 +33,9 @@ from domination.worker.health import Health
 from domination.worker.run import run
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Callable, Hashable, Mapping
 
     from domination.exactly_once.batch import Outcome, Records, Reject
-    from domination.exactly_once.link import Link
     from domination.exactly_once.parts import Parts
     from domination.exactly_once.reader import Subscription
     from domination.exactly_once.target import Target
@@ -225,11 +223,10 @@ class NamelessReader(HurtReader):
         connection: Connection,
         subscription: Subscription,
         changes: Callable[[Change], None],
-        link: Link,
-        log: logging.Logger,
+        *others: Any,
     ) -> None:
         orderly = lambda _change: changes(Change.ORDERLY)  # noqa: E731
-        super().__init__(connection, subscription, orderly, link, log)
+        super().__init__(connection, subscription, orderly, *others)
         own = {"bootstrap.servers": connection.servers, "group.id": subscription.group}
         self._stranger = Consumer(own)
 

@@ -21,6 +21,7 @@ from confluent_kafka.admin import (
 
 from domination.exactly_once.link import Link
 from domination.exactly_once.reader import KafkaReader, Subscription
+from domination.exactly_once.starts import Starts
 from domination.exactly_once.writer import KafkaWriter
 from domination.kafka.client import Connection
 from domination.kafka.faults import Rights
@@ -70,7 +71,9 @@ class KafkaSite:
     def reader(self, name: str, changes: Callable[[Change], None]) -> KafkaReader:
         written = (*self.outputs, self.dead_letters)
         subscription = Subscription(self.input, self._group, name, written, Rights())
-        reader = KafkaReader(self._connection, subscription, changes, Link(self._log), self._log)
+        starts = Starts(self._connection, self._group, self.input, written, self._log)
+        link = Link(self._log)
+        reader = KafkaReader(self._connection, subscription, changes, link, starts, self._log)
         self._ends.append(lambda: reader.close(5.0))
         reader.subscribe()
         return reader

@@ -1,0 +1,71 @@
+"""Where a member begins to read, and what it does where Kafka tells offsets that cannot be."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from domination.exactly_once.ports import CallError
+from domination.exactly_once.starts import Starts
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer, TopicPartition
+
+NONE = -1001
+"""What the client gives for a partition without an offset."""
+
+
+class Coordinator:
+    """Tells the offsets that it is given, whether they are true or not."""
+
+    def __init__(self, offsets: dict[int, int]) -> None:
+        self.offsets = offsets
+
+    def committed(self, places: list[TopicPartition], timeout: float) -> list[TopicPartition]:
+        assert timeout > 0
+        for place in places:
+            place.offset = self.offsets.get(place.partition, NONE)
+        return places
+
+
+def start(coordinator: Coordinator) -> tuple[Starts, Consumer]:
+    nowhere: Any = None  # Who has offsets does not ask the cluster.
+    starts = Starts(nowhere, "group", "in", ("out",), logging.getLogger("starts"))
+    return starts, cast("Consumer", coordinator)
+
+
+def test_an_offset_that_goes_back_is_not_read_from() -> None:
+    coordinator = Coordinator({0: 5, 1: 7})
+    starts, consumer = start(coordinator)
+    places, new = starts.find(consumer, [0, 1], 1.0)
+    assert ([place.offset for place in places], new) == ([5, 7], set())
+    starts.committed({0: 9})
+    coordinator.offsets = {0: 8, 1: 7}
+    with pytest.raises(CallError, match=r"offset 9 of in\[0\], and Kafka now tells 8"):
+        starts.find(consumer, [0, 1], 1.0)
+    coordinator.offsets = {0: 12, 1: 7}
+    places, _ = starts.find(consumer, [0, 1], 1.0)
+    assert [place.offset for place in places] == [12, 7]
+
+
+def test_a_coordinator_that_has_loaded_nothing_is_found_out_by_what_it_told_before() -> None:
+    coordinator = Coordinator({0: 5})
+    starts, consumer = start(coordinator)
+    starts.find(consumer, [0], 1.0)
+    coordinator.offsets = {}
+    with pytest.raises(CallError, match=r"offset 5 of in\[0\], and Kafka now tells none"):
+        starts.find(consumer, [0], 1.0)
+    # Also by a member that has just been granted another partition, which may well be new.
+    with pytest.raises(CallError, match=r"offset 5 of in\[0\], and Kafka now tells none"):
+        starts.find(consumer, [1], 1.0)
+
+
+def test_an_offset_of_zero_that_vanishes_has_gone_back_too() -> None:
+    coordinator = Coordinator({0: 0})
+    starts, consumer = start(coordinator)
+    starts.find(consumer, [0], 1.0)
+    coordinator.offsets = {}
+    with pytest.raises(CallError, match="tells none"):
+        starts.find(consumer, [0], 1.0)
