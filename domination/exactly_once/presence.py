@@ -13,11 +13,16 @@ if TYPE_CHECKING:
     from domination.exactly_once.parts import Parts
     from domination.exactly_once.ports import Change
 
+IDLE_SECONDS: Final = 0.1
+"""The longest that a turn waits where there is nothing to do, so that a stop is seen soon."""
 LAST_CALL_SECONDS: Final = 1.0
+"""The longest that closing a consumer takes, and that a call is tried once a worker is to end."""
 LEAVE_SECONDS: Final = 2.0
-"""A heartbeat's interval and some: a member that is still joining has to wait for the others."""
+"""The longest that leaving the group takes, and that closing takes after it.
+
+A heartbeat's interval and some: a member that is still joining has to wait for the others.
+"""
 _HEARD_SECONDS: Final = 2.0
-_PAUSE_SECONDS: Final = 0.1
 
 
 class Presence:
@@ -106,7 +111,7 @@ class Presence:
     def come_back(self) -> None:
         """Join the group again, now that transactions work, but not at once."""
         if not self.absence.over:
-            self._stop.pause(_PAUSE_SECONDS)
+            self._stop.pause(IDLE_SECONDS)
             return
         self._log.info("joining the group again after %.1f s", self.absence.end())
         self.reader.subscribe()
