@@ -31,7 +31,7 @@ from domination.exactly_once.target import Target
 from domination.exactly_once.transactional import TRANSACTION_SECONDS
 from domination.exactly_once.writer import KafkaWriter
 from domination.kafka.client import Connection
-from domination.kafka.end_offsets import EndOffsets
+from domination.kafka.end_offsets import KafkaEndOffsets
 from domination.kafka.faults import Rights, SettingError
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class Ends:
             topic=topics.read,
             readers=KafkaReaders(self._connection, self._subscription(identity), log),
             writer=KafkaWriter(self._connection, self._target(identity)),
-            ends=EndOffsets(self._connection, topics.read),
+            end_offsets=KafkaEndOffsets(self._connection, topics.read),
             preflight=KafkaPreflight(self._connection, topics.needed),
             availability=Availability(servers, options.availability_timeout, self.stop, clock, log),
             observer=self._observer(worker_index),

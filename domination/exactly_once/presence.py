@@ -32,7 +32,7 @@ class Presence:
         self._name = parts.name
         self._readers = parts.readers
         self._preflight = parts.preflight
-        self._ends = parts.ends
+        self._end_offsets = parts.end_offsets
         self._availability = parts.availability
         self._changes = changes
         self._stop = parts.stop
@@ -120,7 +120,7 @@ class Presence:
         """Where nothing has come for a while: see whether the broker is there at all."""
         if not self._availability.probe_due:
             return
-        if self._ends.reach(_HEARD_SECONDS):
+        if self._end_offsets.reach(_HEARD_SECONDS):
             self._availability.answered(at_end=self.reader.at_end)
         else:
             self._availability.failed("no answer")

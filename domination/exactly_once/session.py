@@ -47,7 +47,7 @@ class Session:
         self._rule = parts.rule
         self._presence = self._transactions.presence
         self._clock = parts.clock
-        self._progress = Progress(parts.topic, parts.ends, parts.clock, parts.log)
+        self._progress = Progress(parts.topic, parts.end_offsets, parts.clock, parts.log)
         self._look_due = 0.0
         self._idle_since: float | None = None
         self._waiting_since: float | None = None
