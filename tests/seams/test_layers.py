@@ -43,7 +43,7 @@ PLACES: Final = {
     "exactly_once.ends": ("exactly_once kafka", "bytewax"),
     "settings": ("errors exactly_once", ""),
     "log": ("settings text", "orjson"),
-    "connection": ("kafka log settings", ""),
+    "connection": ("kafka settings", ""),
     "clickhouse": ("settings shadow", ""),
     "clickhouse.server": ("clickhouse settings", "clickhouse_driver"),
     "advice": ("clickhouse errors exactly_once kafka settings", ""),
