@@ -14,7 +14,7 @@ from domination.clickhouse.faults import (
     UrlError,
 )
 from domination.errors import DominationError, Exit
-from domination.exactly_once.availability import GaveUpError
+from domination.exactly_once.errors import GaveUpError
 from domination.kafka.faults import (
     FaultError,
     FencedError,

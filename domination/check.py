@@ -11,7 +11,7 @@ from domination.advice import expected
 from domination.clickhouse import queries, schema
 from domination.clickhouse.faults import ClickHouseError
 from domination.errors import DominationError, Exit
-from domination.exactly_once.starts import LostOffsetsError
+from domination.exactly_once.errors import LostOffsetsError
 from domination.exactly_once.transactional import TransactionalProducer
 from domination.kafka.cluster import Cluster
 from domination.kafka.faults import FaultError, Rights

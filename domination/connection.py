@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from domination.kafka.client import Connection
-from domination.log import librdkafka
 from domination.settings import NAME
 
 if TYPE_CHECKING:
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 def of(settings: Settings) -> Connection:
     """Give the connection to the cluster of the settings."""
     shared = {"bootstrap.servers": settings.bootstrap_servers, "client.id": NAME}
-    return Connection(shared | dict(settings.kafka), librdkafka)
+    return Connection(shared | dict(settings.kafka))
 
 
 def needed(settings: Settings) -> dict[str, str]:

@@ -41,6 +41,6 @@ def dominate(
     parsed = xop.map_all("read", records, read)
     ratings = xop.filter_faults("filter", parsed)
     shadows = xop.map_all("judge", ratings, judge)
-    written = op.map("write", shadows, lambda batch: write(batch, clock()))
+    written = xop.map_batch("write", shadows, lambda batch: write(batch, clock()))
     op.output("shadows", written, sink)
     return flow

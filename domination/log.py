@@ -1,10 +1,9 @@
-"""Logging: text for people, JSON lines for programs, and a limit on what librdkafka repeats."""
+"""Logging: text for people, JSON lines for programs."""
 
 from __future__ import annotations
 
 import logging
 import sys
-import time
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +12,9 @@ import orjson
 from domination.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from domination.settings import Settings
 
 logger = logging.getLogger("domination")
-librdkafka = logging.getLogger("domination.librdkafka")
 
 
 def worker_logger(worker_index: int) -> logging.Logger:
@@ -33,36 +29,6 @@ def configure(settings: Settings) -> None:
     logger.handlers = [handler]
     logger.setLevel(settings.log_level.upper())
     logger.propagate = False
-    librdkafka.filters = [Limit()]
-
-
-class Limit(logging.Filter):
-    """Let each kind of librdkafka message through at most once in `seconds`.
-
-    Without a broker librdkafka repeats itself twenty times a second. Its kind is its facility, the
-    first argument of each log call: FAIL, ERROR, REQTMOUT, …
-    """
-
-    def __init__(self, seconds: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__()
-        self._seconds = seconds
-        self._clock = clock
-        self._last: dict[object, float] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether to let the message through."""
-        kind = record.args[0] if isinstance(record.args, tuple) and record.args else record.msg
-        # A property for the consumer is given to the producer too, and the other way round.
-        if kind == "CONFWARN":
-            return False
-        # What is an error for us as well, we hear of in another way and say ourselves.
-        if record.levelname in ("ERROR", "CRITICAL"):
-            record.levelno, record.levelname = logging.WARNING, "WARNING"
-        now = self._clock()
-        if now - self._last.get(kind, float("-inf")) < self._seconds:
-            return False
-        self._last[kind] = now
-        return True
 
 
 class _Text(logging.Formatter):

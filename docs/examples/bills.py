@@ -102,7 +102,7 @@ def billing(source: Source[Records], sink: Sink[Batch[bytes | None]]) -> Dataflo
     orders = xop.filter_faults("readable", xop.map("read", records, read))
     real = xop.filter("real", orders, is_real, reason="test_order", drop=True)
     known = xop.filter("known", real, is_known, "unknown_customer", "nobody has this name")
-    op.output("settled", op.map("settle", known, settle), sink)
+    op.output("settled", xop.map_batch("settle", known, settle), sink)
     return flow
 
 

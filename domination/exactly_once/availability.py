@@ -6,6 +6,7 @@ import gc
 import logging
 from typing import TYPE_CHECKING, Final
 
+from domination.exactly_once.errors import GaveUpError
 from domination.kafka.faults import UnavailableError
 
 if TYPE_CHECKING:
@@ -17,15 +18,6 @@ _RETRY_SECONDS: Final = 0.1
 _SILENCE_SECONDS: Final = 5.0
 _SHORTEST_SECONDS: Final = 0.5
 _LONGEST_SECONDS: Final = 8.0
-
-
-class GaveUpError(UnavailableError):
-    """There was no progress for the longest time that a worker may wait."""
-
-    def __init__(self, message: str, last: UnavailableError | None) -> None:
-        super().__init__(message)
-        self.last = last
-        """What was wrong at the end, where it was that nobody answered."""
 
 
 class Availability:

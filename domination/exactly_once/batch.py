@@ -128,6 +128,15 @@ class Batch(Generic[T_co]):
         return Outcome(self.records, values, self.places, self.rejects, **columns)
 
 
+def required(made: object) -> Batch[Any]:
+    """Give what a step has made if it is a batch; raises `BrokenContractError` if it is not."""
+    if isinstance(made, Batch):
+        return made
+    raise BrokenContractError(
+        f"a step gave a {type(made).__name__}: give the batch, or batch.outcome(values)"
+    )
+
+
 class Records(Batch["bytes | None"]):
     """The records of one poll of one topic, in columns of equal length; its items are the values.
 

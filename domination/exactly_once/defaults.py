@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -39,13 +40,15 @@ class Quiet:
 class StopEvent:
     """A `Stop` that its owner sets; it logs the first failure to `log` and keeps it.
 
-    It has no lock, so that a signal handler may set it whatever the main thread is doing.
+    `set` takes no lock, so that a signal handler may call it whatever the main thread is doing.
     """
 
     def __init__(self, log: logging.Logger = LOG) -> None:
         self._log = log
         self._stopping = False
+        self._failing = threading.Lock()
         self.error: Exception | None = None
+        """Why the first worker ended that did not want to."""
 
     @property
     def stopping(self) -> bool:
@@ -57,18 +60,25 @@ class StopEvent:
         self._stopping = True
 
     def pause(self, seconds: float) -> None:
-        """Wait, or until the end."""
+        """Wait so long, or until the end."""
         until = time.monotonic() + seconds
         while not self._stopping and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, _NAP_SECONDS))
 
     def fail(self, error: Exception) -> None:
-        """Note why a worker ends, and let all end: a `FaultError` is one line, else a traceback."""
-        if self.error is None:
-            self.error = error
-            known = isinstance(error, FaultError)
-            self._log.error("%s", error, exc_info=None if known else error)
+        """Note why a worker ends, and let all end; the first failure is told."""
+        with self._failing:
+            if self.error is None:
+                self.error = error
+                self.tell(error)
         self.set()
+
+    def tell(self, error: Exception) -> None:
+        """Log why all end: a `FaultError` is one line, anything else has its traceback."""
+        if isinstance(error, FaultError):
+            self._log.error("%s", error)
+        else:
+            self._log.error("%s: %s", type(error).__name__, error, exc_info=error)
 
 
 class SystemClock:

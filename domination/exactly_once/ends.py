@@ -14,7 +14,7 @@ from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from bytewax.run import cli_main
 
 from domination.exactly_once.availability import Availability
-from domination.exactly_once.batch import Batch, BrokenContractError, Records
+from domination.exactly_once.batch import Batch, Records, required
 from domination.exactly_once.dead_letter import Form
 from domination.exactly_once.defaults import LOG, Quiet, StopEvent, SystemClock
 from domination.exactly_once.identity import Identity, lock_directory
@@ -31,7 +31,7 @@ from domination.exactly_once.target import Target
 from domination.exactly_once.transactional import TRANSACTION_SECONDS
 from domination.exactly_once.writer import KafkaWriter
 from domination.kafka.client import Connection
-from domination.kafka.end_offsets import EndOffsets
+from domination.kafka.end_offsets import KafkaEndOffsets
 from domination.kafka.faults import Rights, SettingError
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class Ends:
             topic=topics.read,
             readers=KafkaReaders(self._connection, self._subscription(identity), log),
             writer=KafkaWriter(self._connection, self._target(identity)),
-            ends=EndOffsets(self._connection, topics.read),
+            end_offsets=KafkaEndOffsets(self._connection, topics.read),
             preflight=KafkaPreflight(self._connection, topics.needed),
             availability=Availability(servers, options.availability_timeout, self.stop, clock, log),
             observer=self._observer(worker_index),
@@ -240,15 +240,7 @@ class _SinkPartition(StatelessSinkPartition["Batch[bytes | None]"]):
     def write_batch(self, items: list[Batch[bytes | None]]) -> None:
         try:
             for batch in items:
-                self._ends.session(self._worker_index).write(_required(batch))
+                self._ends.session(self._worker_index).write(required(batch))
         except Exception as error:  # noqa: BLE001 - Bytewax would hide its message
             self._ends.stop.fail(error)
             self._ends.close(self._worker_index)
-
-
-def _required(item: object) -> Batch[bytes | None]:
-    if isinstance(item, Batch):
-        return item
-    raise BrokenContractError(
-        f"a step gave the sink a {type(item).__name__}: give it the batch, or batch.outcome(values)"
-    )

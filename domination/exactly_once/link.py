@@ -18,6 +18,8 @@ from domination.kafka.faults import SettingError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from domination.kafka.client_log import ClientLog
+
 
 class Fetch(NamedTuple):
     """How long an answer may take, and how large it may be."""
@@ -41,7 +43,9 @@ _NOTICE: Final = 5
 class Link:
     """Knows how one worker is to fetch, and is the logger of its consumers to find out."""
 
-    def __init__(self, log: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, log: logging.Logger | ClientLog, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._log = log
         self._clock = clock
         self._steps: tuple[Fetch, ...] = _SLOWER

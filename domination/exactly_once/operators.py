@@ -1,8 +1,8 @@
 """Steps for batches, in Bytewax's style: they work on the items of a batch and keep it whole.
 
 Each record stays an item or becomes a reject. A step has to be stateless and to act on nothing but
-the item, since what is aborted comes again. Where a step fails, the sink raises its error: of an
-exception in a step Bytewax would make a panic.
+the item, since what is aborted comes again. Where a step fails, the sink raises its error: Bytewax
+would make a panic of an exception in a step.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TypeVar
 import bytewax.operators as op
 from bytewax.dataflow import Stream, operator
 
-from domination.exactly_once.batch import Batch, Fault
+from domination.exactly_once.batch import Batch, BrokenContractError, Fault, required
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -22,17 +22,17 @@ U = TypeVar("U")
 
 @operator
 def map(  # noqa: A001 - as Bytewax names it
-    step_id: str,  # noqa: ARG001 - the decorator needs it
+    step_id: str,
     up: Stream[Batch[T]],
     mapper: Callable[[T], U],
 ) -> Stream[Batch[U]]:
     """Make another item of each item; a `Fault` where it cannot, for `filter_faults`."""
-    return _each(up, lambda batch: batch.map(lambda items: [mapper(i) for i in items]))
+    return _each(step_id, up, lambda batch: batch.map(lambda items: [mapper(i) for i in items]))
 
 
 @operator
 def map_all(
-    step_id: str,  # noqa: ARG001 - the decorator needs it
+    step_id: str,
     up: Stream[Batch[T]],
     mapper: Callable[[Sequence[T]], Sequence[U]],
 ) -> Stream[Batch[U]]:
@@ -40,7 +40,20 @@ def map_all(
 
     Where it makes more or fewer, the worker ends with a `BrokenContractError`.
     """
-    return _each(up, lambda batch: batch.map(mapper))
+    return _each(step_id, up, lambda batch: batch.map(mapper))
+
+
+@operator
+def map_batch(
+    step_id: str,
+    up: Stream[Batch[T]],
+    mapper: Callable[[Batch[T]], Batch[U]],
+) -> Stream[Batch[U]]:
+    """Make another batch of each whole batch: of its keys and headers too, or its `Outcome`.
+
+    Where it gives none, the worker ends with a `BrokenContractError`.
+    """
+    return _each(step_id, up, lambda batch: required(mapper(batch)))
 
 
 @operator
@@ -59,6 +72,7 @@ def filter(  # noqa: A001, PLR0913, PLR0917 - as Bytewax names it
     """
     fault = Fault(reason, message or f"refused by step {step_id}")
     return _each(
+        step_id,
         up,
         lambda batch: batch.reject(
             [None if predicate(item) else fault for item in batch.items], drop=drop
@@ -68,17 +82,22 @@ def filter(  # noqa: A001, PLR0913, PLR0917 - as Bytewax names it
 
 @operator
 def filter_faults(
-    step_id: str,  # noqa: ARG001 - the decorator needs it
+    step_id: str,
     up: Stream[Batch[T | Fault]],
 ) -> Stream[Batch[T]]:
     """Keep the items that are no `Fault`; the records of the others become dead letters by it."""
-    return _each(up, _without_faults)
+    return _each(step_id, up, _without_faults)
 
 
-def _each(up: Stream[Batch[T]], step: Callable[[Batch[T]], Batch[U]]) -> Stream[Batch[U]]:
+def _each(
+    step_id: str, up: Stream[Batch[T]], step: Callable[[Batch[T]], Batch[U]]
+) -> Stream[Batch[U]]:
     def guarded(batch: Batch[T]) -> Batch[U]:
         try:
             return step(batch)
+        except BrokenContractError as error:
+            error.args = (f"{error} (step {step_id})",)
+            return batch.failed(error)
         except Exception as error:  # noqa: BLE001 - the sink raises it again
             return batch.failed(error)
 

@@ -30,7 +30,7 @@ class Parts(NamedTuple):
     """The topic that is read, to name it."""
     readers: Readers
     writer: Writer
-    ends: EndOffsets
+    end_offsets: EndOffsets
     preflight: Preflight
     availability: Availability
     observer: Observer

@@ -41,7 +41,7 @@ class CallError(Exception):
         super().__init__(message)
         self.failure = failure
         self.fault = fault
-        """The end that it means for good; None where trying again may help."""
+        """The end that it means for good; None where trying again may help, so never for FENCED."""
         self.answered = answered
         """Whether it is Kafka's own answer, and no word of the client's."""
         self.retriable = retriable
@@ -246,7 +246,10 @@ class Committed(NamedTuple):
     records: int
     """How many were read."""
     kinds: Sequence[Sequence[Any]]
-    """Of each batch, `Outcome.kinds`, those of values that were too large left out."""
+    """Of each batch, `Outcome.kinds`, those of values that were too large left out.
+
+    Nothing of a batch whose outcome says no kinds.
+    """
     rejects: Mapping[str, int]
     """Dead letters by reason."""
     dropped: Mapping[str, int]
@@ -255,6 +258,12 @@ class Committed(NamedTuple):
     """When some of the records were made, in milliseconds since 1970."""
     seconds: float
     """From the begin of the transaction to its commit."""
+
+    @property
+    def written(self) -> int:
+        """How many values it held, with or without a kind: each other record is a reject."""
+        rejects = sum(self.rejects.values()) + sum(self.dropped.values())
+        return self.records - rejects
 
 
 class Observer(Protocol):

@@ -13,11 +13,16 @@ if TYPE_CHECKING:
     from domination.exactly_once.parts import Parts
     from domination.exactly_once.ports import Change
 
+IDLE_SECONDS: Final = 0.1
+"""The longest that a turn waits where there is nothing to do, so that a stop is seen soon."""
 LAST_CALL_SECONDS: Final = 1.0
+"""The longest that closing a consumer takes, and that a call is tried once a worker is to end."""
 LEAVE_SECONDS: Final = 2.0
-"""A heartbeat's interval and some: a member that is still joining has to wait for the others."""
+"""The longest that leaving the group takes, and that closing takes after it.
+
+A heartbeat's interval and some: a member that is still joining has to wait for the others.
+"""
 _HEARD_SECONDS: Final = 2.0
-_PAUSE_SECONDS: Final = 0.1
 
 
 class Presence:
@@ -27,7 +32,7 @@ class Presence:
         self._name = parts.name
         self._readers = parts.readers
         self._preflight = parts.preflight
-        self._ends = parts.ends
+        self._end_offsets = parts.end_offsets
         self._availability = parts.availability
         self._changes = changes
         self._stop = parts.stop
@@ -106,7 +111,7 @@ class Presence:
     def come_back(self) -> None:
         """Join the group again, now that transactions work, but not at once."""
         if not self.absence.over:
-            self._stop.pause(_PAUSE_SECONDS)
+            self._stop.pause(IDLE_SECONDS)
             return
         self._log.info("joining the group again after %.1f s", self.absence.end())
         self.reader.subscribe()
@@ -115,7 +120,7 @@ class Presence:
         """Where nothing has come for a while: see whether the broker is there at all."""
         if not self._availability.probe_due:
             return
-        if self._ends.reach(_HEARD_SECONDS):
+        if self._end_offsets.reach(_HEARD_SECONDS):
             self._availability.answered(at_end=self.reader.at_end)
         else:
             self._availability.failed("no answer")

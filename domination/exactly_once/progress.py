@@ -26,12 +26,12 @@ class Progress:
     def __init__(
         self,
         topic: str,
-        ends: EndOffsets,
+        end_offsets: EndOffsets,
         clock: Clock,
         log: logging.Logger,
     ) -> None:
         self._topic = topic
-        self._ends = ends
+        self._end_offsets = end_offsets
         self._log = log
         self._clock = clock
         self._asked_at = clock.now()
@@ -50,7 +50,7 @@ class Progress:
         Call it about once a second. No places at all say nothing: the worker is no member then.
         """
         now = self._clock.now()
-        self._readable |= self._ends.answers()
+        self._readable |= self._end_offsets.answers()
         lag = {number: self._look(number, place, now) for number, place in places.items()}
         if places:
             self._forget(self._moved.keys() - places.keys())
@@ -58,7 +58,7 @@ class Progress:
         committed = {number: place.committed for number, place in places.items()}
         if now - self._asked_at >= _ASK_SECONDS:
             self._asked_at = now
-            self._ends.ask([n for n, at in committed.items() if self._before.get(n) == at])
+            self._end_offsets.ask([n for n, at in committed.items() if self._before.get(n) == at])
         self._before = committed
         return lag
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from domination.exactly_once.errors import GoneError
 from domination.exactly_once.fetched import Fetched
 from domination.exactly_once.membership import Membership
 from domination.exactly_once.ports import CallError, EvictedError, NotYetToldError, Place
@@ -62,10 +63,6 @@ _CLASSIC: Final = {
     "session.timeout.ms": 10_000,
     "heartbeat.interval.ms": 1_000,
 }
-
-
-class GoneError(faults.FaultError):
-    """The next record of a partition is not there any more."""
 
 
 class Subscription(NamedTuple):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from domination.exactly_once.batch import BrokenContractError, Outcome
 from domination.exactly_once.ports import EvictedError
+from domination.exactly_once.presence import IDLE_SECONDS
 from domination.exactly_once.progress import Progress
 from domination.exactly_once.rule import Step
 from domination.exactly_once.transactions import Transactions
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 STUCK_SECONDS: Final = 30.0
 """A batch that has not reached the sink for so long never will."""
-_IDLE_SECONDS: Final = 0.1
 _LAG_SECONDS: Final = 1.0
 _CALM_SECONDS: Final = 1.0
 """Without a record for so long there is no work: after a rewind the first takes a moment."""
@@ -47,7 +47,7 @@ class Session:
         self._rule = parts.rule
         self._presence = self._transactions.presence
         self._clock = parts.clock
-        self._progress = Progress(parts.topic, parts.ends, parts.clock, parts.log)
+        self._progress = Progress(parts.topic, parts.end_offsets, parts.clock, parts.log)
         self._look_due = 0.0
         self._idle_since: float | None = None
         self._waiting_since: float | None = None
@@ -155,7 +155,7 @@ class Session:
         self._transactions.wait_for_markers()
         reader = self._presence.reader
         wanted = self._transactions.portion.next(reader.wanted)
-        records, positions = reader.poll(0 if self._rule.open else _IDLE_SECONDS, wanted)
+        records, positions = reader.poll(0 if self._rule.open else IDLE_SECONDS, wanted)
         if self._rule.repairing:
             return []  # The assignment has changed; all this is read again (rule 5).
         if not records:

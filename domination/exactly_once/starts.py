@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import KafkaException, TopicPartition
 
+from domination.exactly_once.errors import LostOffsetsError
 from domination.exactly_once.ports import CallError
 from domination.kafka.cluster import Cluster
-from domination.kafka.faults import FaultError
 
 if TYPE_CHECKING:
     import logging
@@ -19,19 +19,6 @@ if TYPE_CHECKING:
     from domination.kafka.client import Connection
 
 _FIRST_SECONDS: Final = 5.0
-
-
-class LostOffsetsError(FaultError):
-    """A group has no offsets although its output has records."""
-
-    def __init__(self, group: str, read: str, written: Sequence[str]) -> None:
-        super().__init__(
-            f"group {group} has no committed offsets, but {' or '.join(written)} already has "
-            f"records: its offsets expired or were deleted, {read} was made again, or the group is "
-            "new. Stop all workers and set where to begin: kafka-consumer-groups.sh "
-            "--reset-offsets --execute (--to-latest; or --to-earliest, which reads again all that "
-            f"is in {read})"
-        )
 
 
 class Starts:

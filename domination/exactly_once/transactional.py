@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from confluent_kafka import ThrottleEvent
 
     from domination.kafka.client import Connection
+    from domination.kafka.client_log import ClientLog
 
 TRANSACTION_SECONDS: Final = 10.0
 """Kafka aborts a transaction that is open for longer."""
@@ -134,7 +135,7 @@ class TransactionalProducer(Producer):
 class _Log:
     """The logger of one producer; it does not know the producer, which holds it."""
 
-    def __init__(self, log: logging.Logger, *, forward_debug: bool) -> None:
+    def __init__(self, log: ClientLog, *, forward_debug: bool) -> None:
         self._log = log
         self._forward_debug = forward_debug
         self.in_doubt = False

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from domination.exactly_once.portion import Portion
 from domination.exactly_once.ports import CallError, Change, NotYetToldError
-from domination.exactly_once.presence import LAST_CALL_SECONDS, Presence
+from domination.exactly_once.presence import IDLE_SECONDS, LAST_CALL_SECONDS, Presence
 from domination.exactly_once.rule import Failure, Step
 from domination.exactly_once.tally import Tally
 from domination.kafka.faults import RefusedError, UnavailableError
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 OFFSETS_SECONDS: Final = (5.0, 8.0)
 """Offsets cannot be sent in slices: a call that ends has failed. The second after trouble."""
 ABORT_SECONDS: Final = 0.5
+"""The longest that the abort at the end takes; Kafka aborts later what is still open then."""
 _CALL_SECONDS: Final = 9.0
 """Less than the producer's own limit for a request (rule 7)."""
 _AWAY_CALL_SECONDS: Final = 2.0
 """Of a worker that has left the group: it is to end soon when it is asked to."""
-_WAIT_SECONDS: Final = 0.1
 _GAP_SECONDS: Final = 0.004
 """Between two transactions, while Kafka writes the marks of the first.
 
@@ -181,7 +181,7 @@ class Transactions:
                 self._availability.call_seconds, again=self.presence.evicted
             )
         except NotYetToldError:
-            self.presence.reader.poll(_WAIT_SECONDS, 1)
+            self.presence.reader.poll(IDLE_SECONDS, 1)
             self.presence.listen()
         except CallError as error:
             # The broker keeps them back while a transaction that wrote them is open.

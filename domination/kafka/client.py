@@ -12,6 +12,7 @@ from confluent_kafka import Consumer, KafkaException, Producer, libversion
 from confluent_kafka.admin import AdminClient
 
 from domination.kafka import faults
+from domination.kafka.client_log import ClientLog, client_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -44,7 +45,13 @@ class Connection:
     """How to reach a cluster: librdkafka's properties, `bootstrap.servers` among them."""
 
     properties: Mapping[str, Any]
-    log: logging.Logger = field(default=librdkafka, compare=False)
+    logger: logging.Logger = field(default=librdkafka, compare=False)
+    """Where its clients log, each kind of line once in ten seconds."""
+
+    @property
+    def log(self) -> ClientLog:
+        """The logger to make a client with."""
+        return client_log(self.logger)
 
     @property
     def servers(self) -> str:

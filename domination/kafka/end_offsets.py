@@ -22,7 +22,7 @@ _SECONDS: Final = 10.0
 """Long enough to notice a dead connection, and to ask again over another."""
 
 
-class EndOffsets:
+class KafkaEndOffsets:
     """Asks for the ends of a topic's partitions, aborted and open transactions left out.
 
     Over connections of its own, made with the first question and kept: an answer on a consumer's

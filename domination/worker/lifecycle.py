@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import math
 import os
 import signal
 import threading
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from domination import advice
 from domination.errors import DominationError, Exit
+from domination.exactly_once.defaults import StopEvent
 from domination.log import logger
 
 if TYPE_CHECKING:
@@ -22,49 +24,25 @@ _BYTEWAX_LISTENS: Final = "BYTEWAX_DATAFLOW_API_ENABLED"
 _EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 - to be recognised
 
 
-class Lifecycle:
-    """Shared by all workers of a process: whether to go on, and what to answer at the end.
-
-    A failure never leaves a source or a sink as an exception: Bytewax would turn it into a panic
-    without its message. It is noted here, and every source then ends as at the end of its input.
-    """
+class Lifecycle(StopEvent):
+    """Shared by all workers of a process: whether to go on, and what to answer at the end."""
 
     def __init__(self) -> None:
-        self._stop = threading.Event()
-        self._lock = threading.Lock()
+        super().__init__(logger)
         self.exit_code = Exit.OK
-        self.error: Exception | None = None
-        """Why the first worker ended that did not want to."""
-
-    @property
-    def stopping(self) -> bool:
-        """Whether the workers have to drain and end."""
-        return self._stop.is_set()
-
-    def stop(self) -> None:
-        """Ask every worker to drain, commit, leave the group and end."""
-        self._stop.set()
-
-    def pause(self, seconds: float) -> None:
-        """Wait before a call is tried again, or until the end."""
-        self._stop.wait(seconds)
 
     def wait(self) -> None:
         """Wait for the end."""
-        self._stop.wait()
+        self.pause(math.inf)
 
-    def fail(self, error: Exception) -> None:
-        """Log why the process ends, take its exit code and stop; the first failure wins."""
-        with self._lock:
-            if self.error is None:
-                self.error = error
-                if expected := advice.expected(error):
-                    self.exit_code = expected.exit_code
-                    logger.error("%s", expected)
-                else:
-                    self.exit_code = Exit.BUG
-                    logger.error("bug: %s: %s", type(error).__name__, error, exc_info=error)
-        self.stop()
+    def tell(self, error: Exception) -> None:
+        """Log why the process ends, and take its exit code."""
+        if expected := advice.expected(error):
+            self.exit_code = expected.exit_code
+            logger.error("%s", expected)
+        else:
+            self.exit_code = Exit.BUG
+            logger.error("bug: %s: %s", type(error).__name__, error, exc_info=error)
 
     def stop_on_signals(self, at_once: Callable[[], None] = lambda: None) -> None:
         """Let SIGTERM and SIGINT stop the workers, and a second one end the process at once.
@@ -99,7 +77,7 @@ class Lifecycle:
                     os._exit(128 + number)
                 signalled = True
                 logger.info("%s: draining; again to end at once", signal.Signals(number).name)
-                self.stop()
+                self.set()
 
     def _exit(self) -> None:
         if self.exit_code is not Exit.OK:

@@ -1,4 +1,4 @@
-"""The log: lines for people, objects for programs, and no flood."""
+"""The log: lines for people, objects for programs."""
 
 from __future__ import annotations
 
@@ -46,25 +46,6 @@ def test_json_is_one_object_a_line_even_for_a_traceback(
     assert (row["level"], row["logger"], row["message"]) == ("error", "domination", "bug")
     assert "two\\nlines" in row["exception"]
     assert row["time"].endswith("+00:00")
-
-
-def test_what_librdkafka_repeats_is_said_once_in_a_while() -> None:
-    now = [0.0]
-    limit = log.Limit(seconds=10, clock=lambda: now[0])
-
-    def passes(kind: str) -> bool:
-        return limit.filter(logging.makeLogRecord({"msg": "%s %s", "args": (kind, "text")}))
-
-    assert [passes("FAIL"), passes("FAIL"), passes("REQTMOUT")] == [True, False, True]
-    now[0] = 10.0
-    assert [passes("FAIL"), passes("FAIL")] == [True, False]
-    assert not passes("CONFWARN")
-
-
-def test_what_librdkafka_calls_an_error_is_a_warning() -> None:
-    record = logging.makeLogRecord({"levelno": logging.ERROR, "levelname": "ERROR"})
-    assert log.Limit().filter(record)
-    assert (record.levelno, record.levelname) == (logging.WARNING, "WARNING")
 
 
 def test_the_rate_is_said_once_in_a_while_and_not_when_idle(

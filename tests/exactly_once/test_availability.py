@@ -9,8 +9,9 @@ from confluent_kafka import KafkaError
 
 from domination.advice import expected
 from domination.errors import Exit
-from domination.exactly_once.availability import Availability, GaveUpError
+from domination.exactly_once.availability import Availability
 from domination.exactly_once.defaults import StopEvent
+from domination.exactly_once.errors import GaveUpError
 from domination.kafka.faults import UnavailableError, unavailable
 from harness.clock import Clock
 

@@ -312,7 +312,7 @@ WRONG: Final = """
 import logging, sys
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
-from domination.exactly_once import session
+from domination.exactly_once import operators as xop, session
 from domination.exactly_once.batch import Records
 from domination.exactly_once.ends import Ends
 from domination.exactly_once.options import Topics
@@ -340,8 +340,9 @@ ends.run(flow, workers=2)
             "lost or added records",
         ),
         ("op.map('own', batches, lambda b: Records('x', b.items))", "made records of its own"),
-        ("op.flat_map('apart', batches, lambda b: b.items)", "gave the sink a bytes"),
+        ("op.flat_map('apart', batches, lambda b: b.items)", "gave a bytes"),
         ("op.map('raise', batches, lambda b: 1 / 0)", "ZeroDivisionError"),
+        ("xop.map_batch('raise', batches, lambda b: {}[0])", "exactly_once:KeyError: 0\nTraceback"),
     ],
 )
 def test_a_step_that_breaks_the_contract_ends_the_program_with_1_and_none_of_it_is_committed(

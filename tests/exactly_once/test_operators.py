@@ -108,3 +108,38 @@ def test_steps_after_a_reject_see_only_what_is_left() -> None:
         (3, "odd"),
         (0, "small"),
     ]
+
+
+def test_map_batch_makes_another_batch_of_the_whole() -> None:
+    def numbered(batch: Batch[int]) -> Outcome:
+        keys = [b"%d" % item for item in batch.items]
+        return batch.outcome([b"x"] * len(keys), keys=keys)
+
+    batch = run(lambda up: xop.map_batch("number", up, numbered), 1, 2)
+    assert isinstance(batch, Outcome)
+    assert batch.keys == [b"1", b"2"]
+
+
+def failed(step: Callable[[Batch[Any]], Any]) -> Exception:
+    """Give what the sink raises of a step on a whole batch that fails."""
+    records = Records("in", [b"1", b"2"])
+    records.origin = "a session"
+    found: list[Batch[Any]] = []
+    flow = Dataflow("steps")
+    broken = xop.map_batch("broken", op.input("in", flow, TestingSource([records])), step)
+    op.output("out", broken, TestingSink(found))
+    run_main(flow)  # type: ignore[no-untyped-call]
+    assert records.error
+    return records.error
+
+
+def test_a_step_that_gives_no_batch_is_told_by_its_name_and_where_it_was() -> None:
+    error = failed(lambda batch: batch.items)
+    assert str(error) == (
+        "a step gave a list: give the batch, or batch.outcome(values) (step steps.broken)"
+    )
+    assert error.__traceback__
+
+
+def test_what_a_step_on_a_whole_batch_raises_reaches_the_sink() -> None:
+    assert isinstance(failed(lambda _: 1 / 0), ZeroDivisionError)

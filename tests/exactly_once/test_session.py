@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from domination.exactly_once.availability import GaveUpError
 from domination.exactly_once.batch import BrokenContractError, Fault, Outcome, Records, Reject
 from domination.exactly_once.defaults import Quiet
+from domination.exactly_once.errors import GaveUpError
 from domination.exactly_once.ports import CallError
 from domination.exactly_once.session import STUCK_SECONDS
 from domination.kafka.faults import (

@@ -48,7 +48,7 @@ def own_worker(pipeline: Pipeline, directory: Path, step: str, **more: str) -> W
 WRONG = {
     "a lost item": (
         "written = xop.map_all('lose', records, lambda values: values[1:])",
-        "a step made 9 items of 10: it has to give one for each",
+        "a step made 9 items of 10: it has to give one for each (step own.lose)",
     ),
     "a lost key": (
         "written = op.map('lose', records, lambda b: b.outcome(b.values, keys=b.keys[1:]))",
@@ -60,7 +60,11 @@ WRONG = {
     ),
     "a list": (
         "written = op.map('list', records, lambda b: list(b.values))",
-        "a step gave the sink a list: give it the batch, or batch.outcome(values)",
+        "a step gave a list: give the batch, or batch.outcome(values)",
+    ),
+    "a list where it is made": (
+        "written = xop.map_batch('list', records, lambda b: list(b.values))",
+        "a step gave a list: give the batch, or batch.outcome(values) (step own.list)",
     ),
     "records of its own": (
         "written = op.map('new', records, lambda b: Records(b.topic, b.values))",
@@ -91,7 +95,7 @@ def test_a_step_that_raises_ends_with_1_and_its_message_after_all_steps_behind_i
     step = (
         "bad = xop.map('bad', records, lambda value: {}[len(value)])\n"
         "kept = xop.filter('next', bad, lambda value: True, 'no')\n"
-        "written = op.map('last', kept, lambda b: b.outcome(b.items, kinds=b''))"
+        "written = xop.map_batch('last', kept, lambda b: b.outcome(b.items, kinds=b''))"
     )
     assert_bug(pipeline, own_worker(pipeline, tmp_path, step), "KeyError: ")
 

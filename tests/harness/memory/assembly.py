@@ -17,7 +17,7 @@ from domination.exactly_once.target import Target
 from domination.exactly_once.transactional import TRANSACTION_SECONDS
 from domination.kafka.faults import Rights
 from harness.memory.line import Sound
-from harness.memory.owner import MemoryClock, MemoryEnds, MemoryStop, Ready
+from harness.memory.owner import MemoryClock, MemoryEndOffsets, MemoryStop, Ready
 from harness.memory.reader import MemoryReader
 from harness.memory.topic import INPUT
 from harness.memory.writer import MemoryWriter
@@ -82,7 +82,7 @@ class Assembly:
                 topic=INPUT,
                 readers=self,
                 writer=self.writer,
-                ends=MemoryEnds(kafka),
+                end_offsets=MemoryEndOffsets(kafka),
                 preflight=preflight or Ready(),
                 # Nothing here is worth a search for garbage.
                 availability=Availability("memory", limit, self.stop, self.clock, _LOG, free=int),

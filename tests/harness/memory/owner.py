@@ -40,7 +40,7 @@ class MemoryStop:
         self.stopping = True
 
 
-class MemoryEnds:
+class MemoryEndOffsets:
     """Who tells the ends of partitions, and that the broker is there, always at once."""
 
     def __init__(self, kafka: Kafka) -> None:

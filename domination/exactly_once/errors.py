@@ -1,0 +1,36 @@
+"""Ends that only the library knows, beside those of `domination.kafka.faults`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from domination.kafka.faults import FaultError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class GaveUpError(UnavailableError):
+    """There was no progress for the longest time that a worker may wait."""
+
+    def __init__(self, message: str, last: UnavailableError | None) -> None:
+        super().__init__(message)
+        self.last = last
+        """What was wrong at the end, where it was that nobody answered."""
+
+
+class GoneError(FaultError):
+    """The next record of a partition is not there any more."""
+
+
+class LostOffsetsError(FaultError):
+    """A group has no offsets although its output has records."""
+
+    def __init__(self, group: str, read: str, written: Sequence[str]) -> None:
+        super().__init__(
+            f"group {group} has no committed offsets, but {' or '.join(written)} already has "
+            f"records: its offsets expired or were deleted, {read} was made again, or the group is "
+            "new. Stop all workers and set where to begin: kafka-consumer-groups.sh "
+            "--reset-offsets --execute (--to-latest; or --to-earliest, which reads again all that "
+            f"is in {read})"
+        )
