@@ -16,32 +16,34 @@ from itertools import count
 from pathlib import Path
 from typing import IO
 
+from domination.exactly_once.options import id_prefix
 from domination.kafka.faults import SettingError
 
 
 class Identity:
-    """The name `{prefix}{group}-{instance}-{worker index}`, ours until `release`.
+    """A worker's name: that of its instance, and behind the prefix of its group its id.
 
     `instance` may be given, and then Kafka decides between two of the same name: the newer one
-    wins. Otherwise it is the host's name and the first slot whose file in `directory` no live
-    worker has locked. Raises `SettingError` where the directory is not this user's alone.
+    wins. The worker is `{instance}-{worker index}`. Otherwise it is `{host}-{slot}.{worker index}`,
+    which no given name can be, with the first slot whose file in `directory` no live worker has
+    locked. Raises `SettingError` where the directory is not this user's alone.
     """
 
     def __init__(
-        self, prefix: str, group: str, instance: str, worker_index: int, directory: Path
+        self, name: str, group: str, instance: str, worker_index: int, directory: Path
     ) -> None:
         self._lock: IO[str] | None = None
         if instance:
             self.instance = f"{instance}-{worker_index}"
         else:
             self.instance = self._first_free(directory, group, worker_index)
-        self.transactional_id = f"{prefix}{group}-{self.instance}"
+        self.transactional_id = f"{id_prefix(name, group)}{self.instance}"
 
     def _first_free(self, directory: Path, group: str, worker_index: int) -> str:
         _make_private(directory)
         host = socket.gethostname()
         for slot in count():
-            instance = f"{host}-{slot}-{worker_index}"
+            instance = f"{host}-{slot}.{worker_index}"
             lock = (directory / re.sub(r"[^\w.-]", "_", f"{group}-{instance}.lock")).open("w")
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

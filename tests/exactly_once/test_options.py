@@ -62,7 +62,7 @@ def test_ends_that_cannot_start_give_their_name_up(
         wrong.source.build("in", 0, 1).next_batch()
     assert isinstance(wrong.stop.error, SettingError)
     right = ends()
-    assert "-0-0: " in right.parts(0).joining
+    assert "-0.0: " in right.parts(0).joining
     right.close(0)
 
 
