@@ -17,7 +17,7 @@ from domination.exactly_once.availability import Availability
 from domination.exactly_once.batch import Batch, BrokenContractError, Records
 from domination.exactly_once.dead_letter import Form
 from domination.exactly_once.defaults import LOG, Quiet, StopEvent, SystemClock
-from domination.exactly_once.identity import Identity, lock_directory
+from domination.exactly_once.identity import Identity
 from domination.exactly_once.options import DEFAULTS, Options, Topics, id_prefix, misfit
 from domination.exactly_once.parts import Parts
 from domination.exactly_once.ports import Stop
@@ -106,8 +106,7 @@ class Ends:
         """Make what the session of a worker works with."""
         options, topics = self._options, self._topics
         log = self._log.getChild(f"worker-{worker_index}")
-        directory = lock_directory(f"{options.name}-")
-        identity = Identity(options.name, self._group, options.instance, worker_index, directory)
+        identity = Identity(options.name, self._group, options.instance, worker_index)
         self._identities[worker_index] = identity
         clock, servers = SystemClock(), self._connection.servers
         return Parts(
