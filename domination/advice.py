@@ -14,7 +14,7 @@ from domination.clickhouse.faults import (
     UrlError,
 )
 from domination.errors import DominationError, Exit
-from domination.exactly_once.errors import GaveUpError
+from domination.exactly_once.errors import GaveUpError, NoNameError
 from domination.kafka.faults import (
     FaultError,
     FencedError,
@@ -43,6 +43,7 @@ _ADVICE: Final = {
     NoBrokerError: (
         "start Kafka or set DOMINATION_KAFKA_BOOTSTRAP_SERVERS and …_SECURITY_PROTOCOL"
     ),
+    NoNameError: "set DOMINATION_INSTANCE, another one for each worker",
     NoTokenError: "check DOMINATION_KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL",
     FencedError: (
         "start it again, and if it ends so again give each worker its own DOMINATION_INSTANCE"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from domination.errors import DominationError, Exit
-from domination.exactly_once.options import LONGEST_INTERVAL
+from domination.exactly_once.options import LONGEST_INTERVAL, id_prefix
 from domination.exactly_once.reserved import RESERVED
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class Settings:
     @property
     def id_prefix(self) -> str:
         """What the transactional ids of all workers of the group begin with."""
-        return f"{NAME}-{self.group}-"
+        return id_prefix(NAME, self.group)
 
     def shown(self) -> Iterator[tuple[str, str]]:
         """Yield each setting's environment name and value; secrets are hidden."""

@@ -17,8 +17,8 @@ from domination.exactly_once.availability import Availability
 from domination.exactly_once.batch import Batch, Records, required
 from domination.exactly_once.dead_letter import Form
 from domination.exactly_once.defaults import LOG, Quiet, StopEvent, SystemClock
-from domination.exactly_once.identity import Identity, lock_directory
-from domination.exactly_once.options import DEFAULTS, Options, Topics, misfit
+from domination.exactly_once.identity import Identity
+from domination.exactly_once.options import DEFAULTS, Options, Topics, id_prefix, misfit
 from domination.exactly_once.parts import Parts
 from domination.exactly_once.ports import Stop
 from domination.exactly_once.preflight import KafkaPreflight
@@ -105,10 +105,8 @@ class Ends:
     def parts(self, worker_index: int) -> Parts:
         """Make what the session of a worker works with."""
         options, topics = self._options, self._topics
-        prefix, log = f"{options.name}-", self._log.getChild(f"worker-{worker_index}")
-        identity = Identity(
-            prefix, self._group, options.instance, worker_index, lock_directory(prefix)
-        )
+        log = self._log.getChild(f"worker-{worker_index}")
+        identity = Identity(options.name, self._group, options.instance, worker_index)
         self._identities[worker_index] = identity
         clock, servers = SystemClock(), self._connection.servers
         return Parts(
@@ -152,7 +150,8 @@ class Ends:
 
     def _target(self, identity: Identity) -> Target:
         topics, options = self._topics, self._options
-        ids = f"WRITE on every transactional id that begins with {options.name}-{self._group}-"
+        prefix = id_prefix(options.name, self._group)
+        ids = f"WRITE on every transactional id that begins with {prefix}"
         return Target(
             identity.transactional_id,
             topics.read,

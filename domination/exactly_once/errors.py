@@ -23,6 +23,10 @@ class GoneError(FaultError):
     """The next record of a partition is not there any more."""
 
 
+class NoNameError(FaultError):
+    """The host gives a worker no name."""
+
+
 class LostOffsetsError(FaultError):
     """A group has no offsets although its output has records."""
 

@@ -6,67 +6,67 @@ a time-out; so a restart must find its name again, and two live workers must nev
 
 from __future__ import annotations
 
-import fcntl
-import os
-import re
+import errno
+import hashlib
 import socket
-import stat
-import tempfile
 from itertools import count
-from pathlib import Path
-from typing import IO
 
-from domination.kafka.faults import SettingError
+from domination.exactly_once.errors import NoNameError
+from domination.exactly_once.options import id_prefix
 
 
 class Identity:
-    """The name `{prefix}{group}-{instance}-{worker index}`, ours until `release`.
+    """A worker's name: that of its instance, and behind the prefix of its group its id.
 
     `instance` may be given, and then Kafka decides between two of the same name: the newer one
-    wins. Otherwise it is the host's name and the first slot whose file in `directory` no live
-    worker has locked. Raises `SettingError` where the directory is not this user's alone.
+    wins. The worker is `{instance}-{worker index}`. Otherwise it is `{host}-{slot}.{worker index}`,
+    which no given name can be, with the first slot that no live worker of this host has. Raises
+    `NoNameError` where the host lets nobody hold a slot.
     """
 
-    def __init__(
-        self, prefix: str, group: str, instance: str, worker_index: int, directory: Path
-    ) -> None:
-        self._lock: IO[str] | None = None
+    def __init__(self, name: str, group: str, instance: str, worker_index: int) -> None:
+        self._prefix = id_prefix(name, group)
+        self._held: socket.socket | None = None
         if instance:
             self.instance = f"{instance}-{worker_index}"
         else:
-            self.instance = self._first_free(directory, group, worker_index)
-        self.transactional_id = f"{prefix}{group}-{self.instance}"
+            self.instance = self._first_free(worker_index)
+        self.transactional_id = f"{self._prefix}{self.instance}"
 
-    def _first_free(self, directory: Path, group: str, worker_index: int) -> str:
-        _make_private(directory)
+    def _first_free(self, worker_index: int) -> str:
         host = socket.gethostname()
         for slot in count():
-            instance = f"{host}-{slot}-{worker_index}"
-            lock = (directory / re.sub(r"[^\w.-]", "_", f"{group}-{instance}.lock")).open("w")
+            instance = f"{host}-{slot}.{worker_index}"
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.close()
-                continue
-            self._lock = lock
+                self._held = _hold(f"{self._prefix}{instance}")
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    continue
+                raise NoNameError(
+                    f"cannot hold a name on this host by a Unix socket: {error.strerror}"
+                ) from error
             return instance
         raise AssertionError  # pragma: no cover - count() has no end
 
     def release(self) -> None:
         """Give the name up to the next worker."""
-        if self._lock:
-            self._lock.close()
-            self._lock = None
+        if self._held:
+            self._held.close()
+            self._held = None
 
 
-def lock_directory(prefix: str) -> Path:
-    """Give the directory for the names of a user's workers on this host."""
-    return Path(tempfile.gettempdir()) / f"{prefix}{os.getuid()}"
+def _hold(name: str) -> socket.socket:
+    """Hold a name until the socket is closed; `OSError` EADDRINUSE where another process does.
 
-
-def _make_private(directory: Path) -> None:
-    """Make the directory; refuse one that another user has laid for us, with links in it."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = directory.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
-        raise SettingError(f"{directory} is not this user's alone: remove it, or name the instance")
+    The name is the address of a Unix socket in Linux's abstract namespace. All users of a host
+    share it, whatever temporary directory they have. It has no file that somebody could delete, or
+    lay there first, and the kernel frees the address of a process that is killed.
+    """
+    digest = hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()
+    held = socket.socket(socket.AF_UNIX)
+    try:
+        held.bind(f"\0exactly-once/{digest}")
+    except OSError:
+        held.close()
+        raise
+    return held

@@ -30,7 +30,7 @@ class Options(NamedTuple):
     """How two ends work; all of it has a default."""
 
     name: str = "exactly-once"
-    """Begins transactional ids (`name-group-instance`) and dead letters' headers (`name.error.…`).
+    """Begins transactional ids (`name/group/instance`) and dead letters' headers (`name.error.…`).
     """
     instance: str = ""
     """The same after a restart, another for each process; empty: the host's name and a free slot.
@@ -44,6 +44,15 @@ class Options(NamedTuple):
 
 
 DEFAULTS = Options()
+
+
+def id_prefix(name: str, group: str) -> str:
+    """Give what the transactional ids of a group's workers begin with, and no other id does.
+
+    A slash ends each part. Within a part it is `%2F`, and a percent sign `%25`.
+    """
+    parts = (part.replace("%", "%25").replace("/", "%2F") for part in (name, group))
+    return "".join(f"{part}/" for part in parts)
 
 
 def misfit(topics: Topics, group: str, options: Options) -> str | None:

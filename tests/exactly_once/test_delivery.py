@@ -210,7 +210,7 @@ def test_an_intruder_with_its_transactional_id_ends_the_worker_with_75(pipeline:
     intruder = Producer(
         {
             "bootstrap.servers": pipeline.bootstrap_servers,
-            "transactional.id": f"domination-{pipeline.group}-mine-0",
+            "transactional.id": f"domination/{pipeline.group}/mine-0",
         }
     )
     intruder.init_transactions(10)

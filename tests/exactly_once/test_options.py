@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from domination.exactly_once.ends import Ends
 from domination.exactly_once.options import DEFAULTS, Options, Topics
 from domination.kafka.faults import SettingError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FIT = Topics("orders", ("bills", "refunds"), "letters")
 
@@ -53,16 +50,14 @@ def test_what_fits_is_taken() -> None:
     assert ends(options=Options(commit_interval=5, availability_timeout=0.1)).sessions == {}
 
 
-def test_ends_that_cannot_start_give_their_name_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    wrong = Ends({"linger.ms": "soon"}, FIT, "g")
+def test_ends_that_cannot_start_give_their_name_up() -> None:
+    group = uuid4().hex  # Whose names no other run of the tests takes.
+    wrong = Ends({"linger.ms": "soon"}, FIT, group)
     with pytest.raises(StopIteration):
         wrong.source.build("in", 0, 1).next_batch()
     assert isinstance(wrong.stop.error, SettingError)
-    right = ends()
-    assert "-0-0: " in right.parts(0).joining
+    right = ends(group=group)
+    assert "-0.0: " in right.parts(0).joining
     right.close(0)
 
 

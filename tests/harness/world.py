@@ -206,7 +206,7 @@ class World:
 
     def transactional_id(self, name: str) -> str:
         """Give that of a worker."""
-        return f"domination-{self.pipeline.group}-{name}-0"
+        return f"domination/{self.pipeline.group}/{name}-0"
 
     def intrude(self, name: str) -> None:
         """Take a worker's transactional id."""

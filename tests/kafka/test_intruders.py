@@ -73,7 +73,7 @@ class Guest(Pipeline):
     def rights(self) -> dict[str, Right]:
         """Give the rights that docs/operate.md asks for, by the names they have there."""
         names = dict(zip(Settings().topics, (self.input, self.output, self.dead), strict=True))
-        names |= {Settings().group: self.group, Settings().id_prefix: f"domination-{self.group}-"}
+        names |= {Settings().group: self.group, Settings().id_prefix: f"domination/{self.group}/"}
         return {
             name: Right(AclOperation[operation], *_at(kind, names[name]))
             for operation, kind, name in ROW.findall((ROOT / "docs" / "operate.md").read_text())
@@ -123,7 +123,7 @@ CASES: Final = {
     "output": lacks("WRITE", "shadow"),
     "dead letters": lacks("WRITE", "dominate.dead-letter"),
     "group": lacks("READ", "domination"),
-    "transactional id": lacks("WRITE", "domination-domination-"),
+    "transactional id": lacks("WRITE", "domination/domination/"),
 }
 LOST: Final = {
     f"{name}, lost": case for name, case in CASES.items() if case.lacks not in ("", "all")

@@ -80,15 +80,11 @@ def test_its_settings_are_settings(tmp_path_factory: pytest.TempPathFactory) -> 
     assert settings.instance == "pod"
 
 
-def test_it_mounts_the_secret_where_its_settings_look_and_may_write_where_a_worker_does() -> None:
+def test_it_mounts_the_secret_where_its_settings_look_and_nothing_to_write_to() -> None:
     mounts = {each["name"]: each["mountPath"] for each in WORKER["volumeMounts"]}
-    assert mounts == {
-        "secrets": "/secrets",
-        "tmp": "/tmp",
-    }  # A worker locks its name in the second.
+    assert mounts == {"secrets": "/secrets"}
     volumes = {each["name"]: each for each in POD["volumes"]}
     assert volumes["secrets"]["secret"]["secretName"] == RESOURCES["Secret"]["metadata"]["name"]
-    assert "emptyDir" in volumes["tmp"]
 
 
 def test_its_probes_ask_what_a_worker_answers_where_it_listens() -> None:
