@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from domination.errors import DominationError, Exit
 from domination.exactly_once.options import LONGEST_INTERVAL, id_prefix
 from domination.exactly_once.reserved import RESERVED
+from domination.service_links import service_links
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -213,17 +214,14 @@ def environment_name(setting: str) -> str:
 def from_environment(environment: Mapping[str, str] | None = None, **flags: object) -> Settings:
     """Read the settings; a flag that is not None wins over the environment.
 
-    NAME_FILE names a file that has the value of NAME. Raises `DominationError` (78) on an unknown
-    DOMINATION_… name, a file that cannot be read, a value that does not fit, or a librdkafka
-    property that would break exactly-once.
+    NAME_FILE names a file that has the value of NAME. What Kubernetes sets for a Service is no
+    setting. Raises `DominationError` (78) on an unknown DOMINATION_… name, a file that cannot be
+    read, a value that does not fit, or a librdkafka property that would break exactly-once.
     """
-    environment = _with_files(os.environ if environment is None else environment)
     known = {environment_name(each.name): each for each in fields(Settings) if each.name != "kafka"}
     values: dict[str, object] = {}
     kafka: dict[str, str] = {}
-    for name, text in environment.items():
-        if not name.startswith(PREFIX) or name.startswith(PREFIX + _TESTS):
-            continue
+    for name, text in _with_files(_own(os.environ if environment is None else environment)).items():
         if name in known:
             values[known[name].name] = _parse(name, text, str(known[name].type))
         elif name.startswith(PREFIX + _KAFKA):
@@ -235,12 +233,21 @@ def from_environment(environment: Mapping[str, str] | None = None, **flags: obje
     return Settings(kafka=kafka, **values)  # type: ignore[arg-type]
 
 
+def _own(environment: Mapping[str, str]) -> dict[str, str]:
+    """Give what is meant for us: all but the tests' own variables, and those of Services."""
+    own = {
+        name: text
+        for name, text in environment.items()
+        if name.startswith(PREFIX) and not name.startswith(PREFIX + _TESTS)
+    }
+    links = service_links(own)
+    return {name: text for name, text in own.items() if name not in links}
+
+
 def _with_files(environment: Mapping[str, str]) -> dict[str, str]:
     """Put the content of its file in the place of each NAME_FILE."""
     values = dict(environment)
     for name, path in environment.items():
-        if not name.startswith(PREFIX) or name.startswith(PREFIX + _TESTS):
-            continue
         if not name.endswith(_FILE) or _property(name) in OWN_FILES:
             continue
         setting = name.removesuffix(_FILE)

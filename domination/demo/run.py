@@ -84,11 +84,10 @@ def run(plan: Plan, say: Callable[[str], None]) -> Exit:
 def _running(data: Path | None, lifecycle: Lifecycle) -> Iterator[_System]:
     """Run the broker, the worker, ClickHouse and the page."""
     with ExitStack() as stack:
-        address = stack.enter_context(mock_broker())
+        address = stack.enter_context(mock_broker(Settings().topics))
         scratch = stack.enter_context(_scratch())
         settings = Settings(bootstrap_servers=address, log_level="error")
         log.configure(settings)
-        # The mock broker makes a topic when it is asked for it.
         partitions = Cluster(connection.of(settings)).partitions(connection.needed(settings))
         worker = stack.enter_context(_worker(settings, scratch))
         lifecycle.stop_on_signals(lambda: _sweep(worker, scratch))

@@ -24,11 +24,15 @@ CRITICAL: Final = 2
 """The `log_level` of clients that only ask: what goes wrong is raised as well."""
 
 DEFAULTS: Final[Mapping[str, Any]] = {
+    # A broker's own default makes a topic, of one partition, for whoever asks for it by its name.
+    "allow.auto.create.topics": False,
     "reconnect.backoff.max.ms": 1000,
     # Added partitions are found within ten seconds instead of five minutes.
     "topic.metadata.refresh.interval.ms": 10_000,
 }
 PRODUCER_DEFAULTS: Final[Mapping[str, Any]] = {
+    # A broker's own default makes a topic, of one partition, for whoever asks for it by its name.
+    "allow.auto.create.topics": False,
     # Java's partitioner, so that a key has one partition whoever writes it.
     "partitioner": "murmur2_random",
 }

@@ -41,6 +41,48 @@ def test_what_is_for_the_tests_is_not_a_setting() -> None:
     assert from_environment({"DOMINATION_TEST_BOOTSTRAP_SERVERS": "x"}) == Settings()
 
 
+def of_service(name: str, address: str = "10.0.0.7", port: int = 8080) -> dict[str, str]:
+    """Give what Kubernetes sets for a Service with one port that has a name."""
+    url = f"tcp://{address}:{port}"
+    ends = {
+        "SERVICE_HOST": address,
+        "SERVICE_PORT": str(port),
+        "SERVICE_PORT_FILE": str(port),
+        "PORT": url,
+        f"PORT_{port}_TCP": url,
+        f"PORT_{port}_TCP_PROTO": "tcp",
+        f"PORT_{port}_TCP_PORT": str(port),
+        f"PORT_{port}_TCP_ADDR": address,
+    }
+    return {f"{name}_{end}": text for end, text in ends.items()}
+
+
+@pytest.mark.parametrize(
+    "service", ["DOMINATION", "DOMINATION_MONITOR", "DOMINATION_KAFKA", "DOMINATION_GROUP_PORT"]
+)
+@pytest.mark.parametrize("address", ["10.0.0.7", "[fd00::7]"])
+def test_what_kubernetes_sets_for_a_service_is_not_a_setting(service: str, address: str) -> None:
+    environment = of_service(service, address) | {"DOMINATION_GROUP": "mine"}
+    assert from_environment(environment) == Settings(group="mine")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        # No Service has set these: it sets all of a family, and a URL for X_PORT.
+        ("DOMINATION_MONITOR_PORT", "8080"),
+        ("DOMINATION_WORKER_PORT", "tcp://10.0.0.7:8080"),
+        ("DOMINATION_WORKER_SERVICE_HOST", "10.0.0.7"),
+        ("DOMINATION_MONITOR_PORTS", "tcp://10.0.0.7:8080"),
+        ("DOMINATION_MONITOR_PORT_8080", "tcp://10.0.0.7:8080"),
+        ("DOMINATION_MONITOR_HOST", "10.0.0.7"),
+    ],
+)
+def test_a_name_that_only_looks_like_that_of_a_service_is_refused(name: str, value: str) -> None:
+    with pytest.raises(DominationError, match=f"{name} is not a setting"):
+        from_environment(of_service("DOMINATION_MONITOR") | {name: value})
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -121,6 +121,11 @@ def test_it_runs_as_nobody_on_files_that_it_cannot_change(name: str) -> None:
     assert context["capabilities"] == {"drop": ["ALL"]}
 
 
+@pytest.mark.parametrize("name", PODS)
+def test_no_service_of_its_namespace_puts_variables_into_it(name: str) -> None:
+    assert PODS[name]["enableServiceLinks"] is False
+
+
 def test_it_is_given_longer_to_end_than_a_worker_takes_whose_broker_does_not_answer() -> None:
     writes = transactional.QUEUE_SECONDS + writer.ANSWER_SECONDS
     offsets = max(transactions.OFFSETS_SECONDS) + writer.HANG_SECONDS
