@@ -157,7 +157,13 @@ def _verdict(sent: int, tally: Tally, say: Callable[[str], None]) -> Exit:
 
 @contextmanager
 def _scratch() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="domination-", ignore_cleanup_errors=True) as path:
+    try:
+        made = tempfile.TemporaryDirectory(prefix="domination-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise DominationError(
+            Exit.SETTING, f"no temporary directory to write to, set TMPDIR to one ({error})"
+        ) from error
+    with made as path:
         yield Path(path)
 
 
