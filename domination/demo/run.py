@@ -138,7 +138,7 @@ def _wait_for_rows(sent: int, tally: Tally, view: View) -> None:
     while time.monotonic() < deadline:
         snapshot = tally.look(sent)
         view.show(snapshot)
-        if snapshot.rows + snapshot.dead_letters >= sent:
+        if snapshot.settled:
             return
         time.sleep(_LOOK_SECONDS)
 
@@ -151,6 +151,7 @@ def _verdict(sent: int, tally: Tally, say: Callable[[str], None]) -> Exit:
         f"{sent:,} humans {'=' if whole else 'are not'} {last.rows:,} rows"
         f" + {last.dead_letters:,} dead letters, "
         + ("each row once" if once else "and some rows are of one human")
+        + ("" if whole else f"; {last.missing()}")
     )
     return Exit.OK if whole and once else Exit.BUG
 

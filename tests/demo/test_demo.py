@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from domination.demo.counts import Snapshot
 from harness import listening
 from harness.pipeline import CLEAN, DOMINATION, ROOT, run
 from harness.terminal import written
@@ -53,6 +54,38 @@ def test_it_ends_with_0_once_each_human_is_one_row_or_one_dead_letter(scratch: P
     last = "3,000 humans = 2,938 rows + 62 dead letters, each row once"
     assert ended.stdout.splitlines()[-1] == last
     assert list(scratch.iterdir()) == []
+
+
+# A worker of a program that was changed: a shadow of type 9 is no row.
+CHANGED = """
+from domination import shadows
+shadows._HEADS = (b'{"type":9,"unique_id":"', *shadows._HEADS[1:])
+"""
+
+
+def test_it_says_where_humans_are_that_are_neither_rows_nor_dead_letters_and_ends_with_1(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(CHANGED)
+    arguments = ("demo", "--humans", "300", "--seed", "4")
+    ended = run(*DOMINATION, *arguments, environment={"PYTHONPATH": str(tmp_path)})
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    last = re.fullmatch(
+        r"300 humans are not (\d+) rows \+ 0 dead letters, each row once; "
+        r"(\d+) in shadow_broken \(type is not 0, 1, 2 or 3\)",
+        ended.stdout.splitlines()[-1],
+    )
+    assert last, ended.stdout
+    assert int(last[1]) + int(last[2]) == 300
+
+
+def test_humans_that_no_row_was_made_of_are_where_they_were_seen_last() -> None:
+    snapshot = Snapshot(9, 6, 1, 3, {}, [], 0.0, {"not an object": 1})
+    assert not snapshot.settled
+    assert snapshot.missing() == (
+        "1 in shadow_broken (not an object), 2 in the topic shadow and in no table, "
+        "2 in no topic but dominate"
+    )
 
 
 def test_it_listens_here_only_and_ctrl_c_ends_it_with_0_and_leaves_nothing(
