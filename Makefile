@@ -21,7 +21,7 @@ install: .venv/.done ## Make .venv with the locked dependencies and this package
 	@touch $@
 
 run: install ## Run the whole system in this terminal, its servers embedded; Ctrl-C ends it
-	@$(BIN)/domination demo
+	@$(BIN)/python scripts/foreground.py $(BIN)/domination demo
 
 test: install ## Run the tests; a real Kafka is started if Java 17 and mvn are there
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -52,6 +53,7 @@ class LazyGroup(Group):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; an expected error is one line on stderr and its exit code."""
+    _escape_what_cannot_be_shown()
     try:
         return int(cli.main(arguments, prog_name="domination", standalone_mode=False) or Exit.OK)
     except click.ClickException as error:
@@ -66,6 +68,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             click.echo(f"domination: {printable(str(found))}", err=True)
             return found.exit_code
         raise
+
+
+def _escape_what_cannot_be_shown() -> None:
+    """Let stdout escape what its encoding lacks, as stderr does, where it would raise."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _print_version(context: click.Context, _parameter: click.Parameter, asked: bool) -> None:  # noqa: FBT001

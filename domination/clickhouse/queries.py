@@ -122,6 +122,15 @@ def broken(database: Database) -> int:
     return int(_value(database, "SELECT count() FROM shadow_broken FINAL"))
 
 
+def broken_by_reason(database: Database, since: str) -> dict[str, int]:
+    """Count the records in `shadow_broken` with a timestamp since a time, by reason, each once."""
+    rows = database.execute(
+        "SELECT error, count() FROM shadow_broken FINAL"
+        f" WHERE kafka_timestamp >= {literal(since)} GROUP BY error ORDER BY error"
+    )
+    return {str(reason): int(count) for reason, count in rows}
+
+
 def counts(database: Database, since: str | None = None, *, exact: bool = True) -> dict[str, int]:
     """Count the rows of each type, those emitted `since` a time or all.
 

@@ -18,6 +18,7 @@ from clickhouse_driver.errors import (
     UnknownPacketFromServerError,
 )
 
+from domination.clickhouse import schema
 from domination.clickhouse.faults import (
     ClickHouseError,
     LoginError,
@@ -88,6 +89,9 @@ class Server:
         try:
             yield
         except ServerException as error:
+            if error.code == ErrorCodes.UNKNOWN_TABLE:
+                # No tables can be made where the server is too old for them.
+                schema.require_version(self)
             if end := self._refusal(error):
                 raise end from error
             raise

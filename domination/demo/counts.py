@@ -36,6 +36,23 @@ class Snapshot(NamedTuple):
     latest: Sequence[Human]
     rate: float
     """Rows a second."""
+    broken: Mapping[str, int]
+    """Records in `shadow_broken` by reason."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether each rating is a row, a dead letter or a broken record."""
+        return self.rows + self.dead_letters + sum(self.broken.values()) >= self.ratings
+
+    def missing(self) -> str:
+        """Say where the ratings are that are neither a row nor a dead letter."""
+        broken = sum(self.broken.values())
+        places = {
+            f"in shadow_broken ({', '.join(self.broken)})": broken,
+            "in the topic shadow and in no table": self.shadows - self.rows - broken,
+            "in no topic but dominate": self.ratings - self.shadows - self.dead_letters,
+        }
+        return ", ".join(f"{count:,} {place}" for place, count in places.items() if count > 0)
 
     def line(self) -> str:
         """Give the state as one line."""
@@ -81,7 +98,8 @@ class Tally:
         self._looked = time.monotonic()
         rate = self._rate.add(self._looked, rows) or 0.0
         latest = queries.latest(self._database, _LATEST, self._since)
-        return Snapshot(ratings, shadows, dead_letters, rows, counts, latest, rate)
+        broken = queries.broken_by_reason(self._database, self._since)
+        return Snapshot(ratings, shadows, dead_letters, rows, counts, latest, rate, broken)
 
     def each_once(self) -> bool:
         """Tell whether no human has two rows."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from domination.errors import needs_extra
+from domination.errors import DominationError, Exit, needs_extra
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 DATABASE: Final = "domination"
@@ -28,17 +30,18 @@ class EmbeddedClickHouse:
     """A ClickHouse without a server, its data in a directory; at most one in a process at a time.
 
     Any thread may ask it; it answers one after the other. Raises `DominationError` (78) where chdb
-    is not installed.
+    is not installed, or cannot use the directory.
     """
 
     def __init__(self, directory: Path) -> None:
         with needs_extra("the embedded ClickHouse"):
             from chdb.session import Session  # noqa: PLC0415 - takes a second
-        directory.mkdir(parents=True, exist_ok=True)
-        config = directory / "config.xml"
-        config.write_text(_CONFIG)
         self._lock = threading.Lock()
-        self._session = Session(f"{directory}?config-file={config}")
+        with _usable(directory):
+            directory.mkdir(parents=True, exist_ok=True)
+            config = directory / "config.xml"
+            config.write_text(_CONFIG)
+            self._session = Session(f"{directory}?config-file={config}")
         self.execute(f"CREATE DATABASE IF NOT EXISTS {DATABASE} ENGINE = Atomic")
         self.execute(f"USE {DATABASE}")
         self.execute("SET output_format_json_quote_64bit_integers = 0")
@@ -53,3 +56,22 @@ class EmbeddedClickHouse:
         """Stop reading from Kafka, and end."""
         with self._lock:
             self._session.close()
+
+
+@contextmanager
+def _usable(directory: Path) -> Iterator[None]:
+    """Turn what a directory that cannot be used raises within into an expected end (78)."""
+    try:
+        yield
+    except OSError as error:
+        raise DominationError(
+            Exit.SETTING,
+            f"the demo cannot write to {error.filename or directory}: {error.strerror}",
+        ) from error
+    except RuntimeError as error:
+        # ClickHouse has written the reason to stderr.
+        raise DominationError(
+            Exit.SETTING,
+            f"the embedded ClickHouse cannot use {directory}: end another demo that uses it, "
+            "or name another directory",
+        ) from error

@@ -45,15 +45,16 @@ class LiveView:
 
     def show(self, snapshot: Snapshot) -> None:
         """Draw a snapshot."""
-        self._live.update(_panel(snapshot, self._title), refresh=True)
+        ascii_only = self._live.console.options.ascii_only
+        self._live.update(_panel(snapshot, self._title, ascii_only=ascii_only), refresh=True)
 
 
-def _panel(snapshot: Snapshot, title: str) -> RenderableType:
+def _panel(snapshot: Snapshot, title: str, *, ascii_only: bool) -> RenderableType:
     return Panel(
         Group(
             _flow(snapshot),
             Text(),
-            _bars(snapshot),
+            _bars(snapshot, ascii_only=ascii_only),
             Text(),
             _latest(snapshot),
             Text(),
@@ -80,14 +81,20 @@ def _flow(snapshot: Snapshot) -> RenderableType:
     return table
 
 
-def _bars(snapshot: Snapshot) -> RenderableType:
+def _bars(snapshot: Snapshot, *, ascii_only: bool) -> RenderableType:
     table = Table.grid(padding=(0, 2))
     total = max(sum(snapshot.counts.values()), 1)
     longest = max([*snapshot.counts.values(), 1])
     for name, count in snapshot.counts.items():
-        bar = Bar(longest, 0, count, width=_BAR, color=_COLOURS[name])
+        bar = _bar(count / longest, _COLOURS[name], ascii_only=ascii_only)
         table.add_row(name, bar, f"{count:,}", f"{count / total:.1%}")
     return table
+
+
+def _bar(share: float, colour: str, *, ascii_only: bool) -> RenderableType:
+    if ascii_only:
+        return Text(("#" * round(share * _BAR)).ljust(_BAR), style=colour)
+    return Bar(1, 0, share, width=_BAR, color=colour)
 
 
 def _latest(snapshot: Snapshot) -> RenderableType:

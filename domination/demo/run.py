@@ -137,7 +137,7 @@ def _wait_for_rows(sent: int, tally: Tally, view: View) -> None:
     while time.monotonic() < deadline:
         snapshot = tally.look(sent)
         view.show(snapshot)
-        if snapshot.rows + snapshot.dead_letters >= sent:
+        if snapshot.settled:
             return
         time.sleep(_LOOK_SECONDS)
 
@@ -150,13 +150,20 @@ def _verdict(sent: int, tally: Tally, say: Callable[[str], None]) -> Exit:
         f"{sent:,} humans {'=' if whole else 'are not'} {last.rows:,} rows"
         f" + {last.dead_letters:,} dead letters, "
         + ("each row once" if once else "and some rows are of one human")
+        + ("" if whole else f"; {last.missing()}")
     )
     return Exit.OK if whole and once else Exit.BUG
 
 
 @contextmanager
 def _scratch() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="domination-", ignore_cleanup_errors=True) as path:
+    try:
+        made = tempfile.TemporaryDirectory(prefix="domination-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise DominationError(
+            Exit.SETTING, f"no temporary directory to write to, set TMPDIR to one ({error})"
+        ) from error
+    with made as path:
         yield Path(path)
 
 

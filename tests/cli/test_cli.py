@@ -65,6 +65,13 @@ def test_config_shows_what_is_in_force_and_no_secret(
     assert "DOMINATION_KAFKA_SASL_PASSWORD=********\n" in out
 
 
+def test_what_the_encoding_of_the_output_lacks_is_escaped() -> None:
+    environment = {"DOMINATION_GROUP": "\u0433", "PYTHONIOENCODING": "iso-8859-1"}
+    ended = run(*DOMINATION, "config", environment=environment)
+    assert ended.returncode == 0, ended.stderr
+    assert "DOMINATION_GROUP=\\u0433\n" in ended.stdout
+
+
 def test_what_programs_read_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["config", "--format", "json"]) == 0
     assert orjson.loads(capsys.readouterr().out)["DOMINATION_GROUP"] == "domination"

@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from clickhouse_driver import errors
 
-from domination.clickhouse.faults import NoRightError, NoServerError
+from domination.advice import expected
+from domination.clickhouse import schema
+from domination.clickhouse.faults import NoRightError, NoServerError, NoTablesError
+from domination.clickhouse.report import report
 from domination.clickhouse.server import Server
+from domination.errors import Exit
 from domination.settings import Settings
 from harness.clickhouse_server import PASSWORD
 from harness.kafka_server import free_ports
@@ -168,11 +172,23 @@ def test_an_unknown_database_is_told_by_name_with_78(
 
 
 def test_a_report_without_the_tables_says_how_to_make_them_and_ends_with_78(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "OLDEST", (18, 16))
+    with server(database.url) as asked, pytest.raises(NoTablesError) as missing:
+        report(asked)
+    told = expected(missing.value)
+    assert told
+    assert told.exit_code is Exit.SETTING
+    assert str(told).endswith("make them with 'domination schema apply'")
+
+
+def test_a_report_of_a_server_too_old_for_the_tables_says_that_and_ends_with_78(
     database: Database,
 ) -> None:
     ended = ask(database.url, "report")
     assert ended.returncode == 78
-    assert the_line(ended).endswith("make them with 'domination schema apply'")
+    assert the_line(ended) == f"domination: {TOO_OLD}"
 
 
 @pytest.mark.parametrize(

@@ -5,18 +5,17 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
+import sys
 import urllib.request
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
+from domination.demo.counts import Snapshot
 from harness import listening
 from harness.pipeline import CLEAN, DOMINATION, ROOT, run
 from harness.terminal import written
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -27,11 +26,13 @@ def scratch(tmp_path: Path) -> Path:
     return made
 
 
-def start(scratch: Path, *arguments: str, output: int = subprocess.PIPE) -> subprocess.Popen[str]:
+def start(
+    scratch: Path, *arguments: str, output: int = subprocess.PIPE, **more: str
+) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*DOMINATION, "demo", *arguments],
         cwd=ROOT,
-        env=CLEAN | {"TMPDIR": str(scratch), "TERM": "xterm"},
+        env=CLEAN | {"TMPDIR": str(scratch), "TERM": "xterm", **more},
         stdout=output,
         text=True,
     )
@@ -53,6 +54,38 @@ def test_it_ends_with_0_once_each_human_is_one_row_or_one_dead_letter(scratch: P
     last = "3,000 humans = 2,938 rows + 62 dead letters, each row once"
     assert ended.stdout.splitlines()[-1] == last
     assert list(scratch.iterdir()) == []
+
+
+# A worker of a program that was changed: a shadow of type 9 is no row.
+CHANGED = """
+from domination import shadows
+shadows._HEADS = (b'{"type":9,"unique_id":"', *shadows._HEADS[1:])
+"""
+
+
+def test_it_says_where_humans_are_that_are_neither_rows_nor_dead_letters_and_ends_with_1(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(CHANGED)
+    arguments = ("demo", "--humans", "300", "--seed", "4")
+    ended = run(*DOMINATION, *arguments, environment={"PYTHONPATH": str(tmp_path)})
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    last = re.fullmatch(
+        r"300 humans are not (\d+) rows \+ 0 dead letters, each row once; "
+        r"(\d+) in shadow_broken \(type is not 0, 1, 2 or 3\)",
+        ended.stdout.splitlines()[-1],
+    )
+    assert last, ended.stdout
+    assert int(last[1]) + int(last[2]) == 300
+
+
+def test_humans_that_no_row_was_made_of_are_where_they_were_seen_last() -> None:
+    snapshot = Snapshot(9, 6, 1, 3, {}, [], 0.0, {"not an object": 1})
+    assert not snapshot.settled
+    assert snapshot.missing() == (
+        "1 in shadow_broken (not an object), 2 in the topic shadow and in no table, "
+        "2 in no topic but dominate"
+    )
 
 
 def test_it_listens_here_only_and_ctrl_c_ends_it_with_0_and_leaves_nothing(
@@ -103,8 +136,62 @@ def test_rows_are_kept_where_asked_and_a_later_demo_adds_to_them(
     assert list(scratch.iterdir()) == []
 
 
-def test_on_a_terminal_it_draws_and_ends_with_the_same_line(scratch: Path) -> None:
-    text = written(lambda output: start(scratch, "--humans", "200", output=output)).decode()
+@pytest.mark.parametrize(("encoding", "bar"), [("utf-8", "█"), ("iso-8859-1", "##")])
+def test_on_a_terminal_it_draws_and_ends_with_the_same_line(
+    scratch: Path, encoding: str, bar: str
+) -> None:
+    seen = written(
+        lambda output: start(scratch, "--humans", "200", output=output, PYTHONIOENCODING=encoding)
+    )
+    text = seen.decode(encoding)
     assert "Incompatible" in text
-    assert "█" in text
+    assert bar in text
     assert "200 humans = 200 rows + 0 dead letters, each row once" in text
+
+
+def test_a_directory_that_cannot_hold_the_rows_is_one_line_and_78(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ended = run(*DOMINATION, "demo", "--humans", "1", "--data", str(tmp_path / "file" / "rows"))
+    assert ended.returncode == 78
+    (line,) = ended.stderr.splitlines()
+    assert line == f"domination: the demo cannot write to {tmp_path}/file/rows: Not a directory"
+
+
+def test_a_second_demo_on_the_same_rows_is_one_line_and_78(scratch: Path, tmp_path: Path) -> None:
+    rows = str(tmp_path / "rows")
+    first = start(scratch, "--data", rows)
+    assert first.stdout
+    next(line for line in first.stdout if "ratings" in line)
+    ended = run(*DOMINATION, "demo", "--humans", "1", "--data", rows)
+    first.send_signal(signal.SIGINT)
+    first.communicate(timeout=90)
+    assert ended.returncode == 78
+    # ClickHouse says in a line before it what it could not lock.
+    line = ended.stderr.splitlines()[-1]
+    assert line.startswith(f"domination: the embedded ClickHouse cannot use {rows}: end another ")
+
+
+def test_without_a_temporary_directory_it_is_one_line_and_78() -> None:
+    # No file may grow: no directory will do.
+    ended = run("bash", "-c", f"ulimit -f 0; exec {' '.join(DOMINATION)} demo --humans 1")
+    assert ended.returncode == 78
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("domination: no temporary directory to write to, set TMPDIR to one")
+
+
+def make_run(terminal: int) -> subprocess.Popen[bytes]:
+    """Start `make run` on a terminal, with the programs of these tests."""
+    programs = Path(sys.executable).parent
+    return subprocess.Popen(
+        ["setsid", "--ctty", "make", "-o", "install", f"BIN={programs}", "run"],
+        cwd=ROOT,
+        env=CLEAN | {"TERM": "xterm"},
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+    )
+
+
+def test_ctrl_c_ends_make_run_with_0_too() -> None:
+    seen = written(make_run, interrupt_after=b"Ctrl-C")
+    assert b"each row once" in seen

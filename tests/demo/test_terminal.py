@@ -18,7 +18,7 @@ from domination.demo.counts import Snapshot
 with open_view("Domination") as view:
     for rows in range(3):
         latest = [Human("a human\\x1b[2J\\x1b]0;title", "ShaDow", "2026-11-23 10:00:00.123")]
-        view.show(Snapshot(3, 3, 0, rows, {"Sha": 1, "ShaDow": rows}, latest, 0.5))
+        view.show(Snapshot(3, 3, 0, rows, {"Sha": 1, "ShaDow": rows}, latest, 0.5, {}))
 """
 STYLE = re.compile(rb"\x1b\[[\d;]*m")
 CURSOR = re.compile(rb"\x1b\[[\d;?]*[A-HJKhl]")

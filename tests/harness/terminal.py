@@ -11,8 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def written(start: Callable[[int], subprocess.Popen[Any]]) -> bytes:
-    """Start a process with a terminal; give all that it writes there, once it has ended with 0."""
+def written(
+    start: Callable[[int], subprocess.Popen[Any]], interrupt_after: bytes | None = None
+) -> bytes:
+    """Start a process with a terminal; give all that it writes there, once it has ended with 0.
+
+    Press Ctrl-C, once, when it has written the bytes `interrupt_after`.
+    """
     terminal, its_end = pty.openpty()
     process = start(its_end)
     os.close(its_end)
@@ -20,6 +25,9 @@ def written(start: Callable[[int], subprocess.Popen[Any]]) -> bytes:
     try:
         while piece := os.read(terminal, 65_536):
             seen += piece
+            if interrupt_after and interrupt_after in seen:
+                os.write(terminal, b"\x03")
+                interrupt_after = None
     except OSError:  # Its end of the terminal is closed.
         pass
     os.close(terminal)
