@@ -66,10 +66,15 @@ class Batch(Generic[T_co]):
         places: Sequence[int] | None = None,
         rejects: Sequence[Reject] = (),
     ) -> None:
-        self.records = records
+        self._records = records
         self.items = items
         self.places = places
         self.rejects = rejects
+
+    @property
+    def records(self) -> Records:
+        """The records of the poll."""
+        return self._records
 
     def map(self, step: Callable[[Sequence[T_co]], Sequence[U]]) -> Batch[U]:
         """Make another item of each, all at once: as many, in the same order.
@@ -152,7 +157,11 @@ class Records(Batch["bytes | None"]):
         headers: Sequence[Headers | None] | None = None,
         timestamps: Sequence[int] | None = None,
     ) -> None:
-        super().__init__(self, values)
+        # Not through `Batch`, as a reference to itself would keep it: the collector, which counts
+        # objects and no bytes, comes by seldom.
+        self.items = values
+        self.places = None
+        self.rejects = ()
         self.topic = topic
         self._keys = keys
         self._headers = headers
@@ -163,6 +172,11 @@ class Records(Batch["bytes | None"]):
 
     def __len__(self) -> int:
         return len(self.items)
+
+    @property
+    def records(self) -> Records:
+        """These."""
+        return self
 
     @property
     def values(self) -> Sequence[bytes | None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -80,3 +82,15 @@ def test_columns_that_were_not_read_say_nothing() -> None:
     assert records.keys == records.headers == [None, None]
     assert list(records.timestamps) == [-1, -1]
     assert records.record(1) == ("in", 0, 1, -1, None, None, [])
+
+
+def test_a_batch_that_nobody_needs_is_freed_at_once() -> None:
+    gc.disable()
+    try:
+        batch = taken(12, [(2, False), "map"])
+        outcome = batch.outcome([b"" for _ in batch.items])
+        gone = weakref.ref(batch.records)
+        del batch, outcome
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -182,27 +182,27 @@ class Polled(Records):
 
     def __init__(self, records: Sequence[Record]) -> None:
         super().__init__(records[0].topic, [record.value for record in records])
-        self._records = records
+        self._whole = records
 
     @property
     def keys(self) -> Sequence[bytes | None]:
-        return [record.key for record in self._records]
+        return [record.key for record in self._whole]
 
     @property
     def headers(self) -> Sequence[Headers | None]:
-        return [record.headers or None for record in self._records]
+        return [record.headers or None for record in self._whole]
 
     @property
     def timestamps(self) -> Sequence[int]:
-        return [record.timestamp for record in self._records]
+        return [record.timestamp for record in self._whole]
 
     @property
     def partitions(self) -> Sequence[int]:
-        return [record.partition for record in self._records]
+        return [record.partition for record in self._whole]
 
     @property
     def offsets(self) -> Sequence[int]:
-        return [record.offset for record in self._records]
+        return [record.offset for record in self._whole]
 
 
 def _nothing(_change: Change) -> None:
