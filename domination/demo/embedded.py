@@ -29,6 +29,7 @@ _CONFIG: Final = """\
 class EmbeddedClickHouse:
     """A ClickHouse without a server, its data in a directory; at most one in a process at a time.
 
+    A directory that it makes is its user's alone, since rows name humans.
     Any thread may ask it; it answers one after the other. Raises `DominationError` (78) where chdb
     is not installed, or cannot use the directory.
     """
@@ -38,7 +39,7 @@ class EmbeddedClickHouse:
             from chdb.session import Session  # noqa: PLC0415 - takes a second
         self._lock = threading.Lock()
         with _usable(directory):
-            directory.mkdir(parents=True, exist_ok=True)
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             config = directory / "config.xml"
             config.write_text(_CONFIG)
             self._session = Session(f"{directory}?config-file={config}")

@@ -193,6 +193,8 @@ def _environment(settings: Settings, scratch: Path) -> dict[str, str]:
     return kept | {
         "TMPDIR": str(scratch),
         environment_name("bootstrap_servers"): settings.bootstrap_servers,
+        # The only worker of its broker needs no slot of the host, which only Linux gives.
+        environment_name("instance"): "demo",
         environment_name("availability_timeout_seconds"): str(_WORKER_PATIENCE_SECONDS),
         # The mock broker never answers a question for a topic's limits.
         environment_name("kafka.message.max.bytes"): str(DEFAULT_SIZE_LIMIT),

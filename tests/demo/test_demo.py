@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import stat
 import subprocess
 import sys
 import urllib.request
@@ -134,6 +135,8 @@ def test_rows_are_kept_where_asked_and_a_later_demo_adds_to_them(
         assert ended.returncode == 0, ended.stdout + ended.stderr
         assert "300 humans = 300 rows" in ended.stdout.splitlines()[-1]
     assert list(scratch.iterdir()) == []
+    # Rows name humans: they are for nobody else.
+    assert stat.S_IMODE((tmp_path / "rows").stat().st_mode) == 0o700
 
 
 @pytest.mark.parametrize(("encoding", "bar"), [("utf-8", "█"), ("iso-8859-1", "##")])
