@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from domination.errors import DominationError, Exit
-from domination.exactly_once.options import LONGEST_INTERVAL, id_prefix
+from domination.exactly_once.options import LONGEST_INTERVAL, id_prefix, too_long
 from domination.exactly_once.reserved import RESERVED
 from domination.service_links import service_links
 
@@ -107,6 +107,12 @@ class Settings:
             "clickhouse_group",
         ):
             _require(bool(getattr(self, name).strip()), name, "must not be empty")
+        for name in TOPICS:
+            why = too_long(topics=[getattr(self, name)])
+            _require(why is None, name, f"{why}")
+        for name in ("group", "instance", "clickhouse_group"):
+            why = too_long(names=[getattr(self, name)])
+            _require(why is None, name, f"{why}")
         _require(
             len(set(self.topics)) == len(self.topics),
             "input_topic",

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from domination.exactly_once.batch import Fault
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 LONGEST_INTERVAL: Final = 5.0
 """Between commits, in seconds: half of what Kafka gives a transaction."""
+LONGEST_TOPIC: Final = 249
+"""Characters of a topic's name, for Kafka."""
+LONGEST_NAME: Final = 4_000
+"""Bytes of any other name. A text of Kafka's protocol has up to 32,767, and so has a transactional
+id: its name and its group may take three times their length, and the instance and 100 come after.
+"""
 
 
 class Topics(NamedTuple):
@@ -55,8 +64,30 @@ def id_prefix(name: str, group: str) -> str:
     return "".join(f"{part}/" for part in parts)
 
 
+def too_long(*, topics: Iterable[str] = (), names: Iterable[str] = ()) -> str | None:
+    """Say why Kafka does not take one of these; None where it takes them all.
+
+    With a longer one the client times out without a reason.
+    """
+    if any(len(topic) > LONGEST_TOPIC for topic in topics):
+        return f"is longer than {LONGEST_TOPIC} characters"
+    if any(len(name.encode(errors="surrogateescape")) > LONGEST_NAME for name in names):
+        return f"is longer than {LONGEST_NAME:,} bytes"
+    return None
+
+
 def misfit(topics: Topics, group: str, options: Options) -> str | None:
     """Say why two ends cannot work with these; None where they can."""
+    if why := _misnamed(topics, group, options):
+        return why
+    if not 0 < options.commit_interval <= LONGEST_INTERVAL:
+        return f"the commit interval is {options.commit_interval:g} s: it takes 0 to 5"
+    if not options.availability_timeout > 0:
+        return f"the availability timeout is {options.availability_timeout:g} s: not above 0"
+    return None
+
+
+def _misnamed(topics: Topics, group: str, options: Options) -> str | None:
     write: object = topics.write
     if isinstance(write, str) or not write:
         return f"the topics to write are a tuple of names, not {write!r}"
@@ -65,8 +96,8 @@ def misfit(topics: Topics, group: str, options: Options) -> str | None:
         return "a topic, the group or the name of the options is empty"
     if twice := sorted({name for name in every if every.count(name) > 1}):
         return f"topic {' and '.join(twice)} is named twice: each topic has one use"
-    if not 0 < options.commit_interval <= LONGEST_INTERVAL:
-        return f"the commit interval is {options.commit_interval:g} s: it takes 0 to 5"
-    if not options.availability_timeout > 0:
-        return f"the availability timeout is {options.availability_timeout:g} s: not above 0"
+    if why := too_long(topics=every):
+        return f"a topic {why}"
+    if why := too_long(names=(options.name, group, options.instance)):
+        return f"the group, the instance or the name of the options {why}"
     return None

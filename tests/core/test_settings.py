@@ -90,6 +90,11 @@ def test_a_name_that_only_looks_like_that_of_a_service_is_refused(name: str, val
         ("DOMINATION_INPUT_TOPIC", ""),
         ("DOMINATION_INPUT_TOPIC", "shadow"),
         ("DOMINATION_GROUP", " "),
+        ("DOMINATION_GROUP", "g" * 33_000),
+        ("DOMINATION_GROUP", "€" * 1_334),
+        ("DOMINATION_INSTANCE", "i" * 33_000),
+        ("DOMINATION_CLICKHOUSE_GROUP", "g" * 33_000),
+        *((f"DOMINATION_{topic}_TOPIC", "t" * 250) for topic in ("INPUT", "OUTPUT", "DEAD_LETTER")),
         ("DOMINATION_COMMIT_INTERVAL_SECONDS", "soon"),
         ("DOMINATION_COMMIT_INTERVAL_SECONDS", "nan"),
         ("DOMINATION_COMMIT_INTERVAL_SECONDS", "0"),
@@ -128,6 +133,11 @@ def test_a_setting_that_cannot_work_is_refused_by_name(name: str, value: str) ->
     with pytest.raises(DominationError, match=name) as refused:
         from_environment({name: value})
     assert refused.value.exit_code is Exit.SETTING
+
+
+def test_a_name_as_long_as_kafka_takes_it_is_taken() -> None:
+    settings = Settings(input_topic="t" * 249, group="€" * 1_333, instance="i" * 4_000)
+    assert len(settings.id_prefix.encode()) < 4_100
 
 
 @pytest.mark.parametrize(

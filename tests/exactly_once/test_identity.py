@@ -168,6 +168,10 @@ def test_the_name_of_a_killed_worker_is_free_at_once(other: Other) -> None:
     assert other(options)[1] == name
 
 
+def test_a_group_of_any_length_has_slots(take: Take) -> None:
+    assert take("g" * 4_000).instance != take("g" * 4_000).instance
+
+
 @pytest.mark.parametrize("call", ["socket", "bind"])
 def test_a_host_that_lets_nobody_hold_a_name_ends_with_78_and_the_setting(
     take: Take, monkeypatch: pytest.MonkeyPatch, call: str

@@ -10,6 +10,7 @@ import pytest
 
 from domination.exactly_once.ends import Ends
 from domination.exactly_once.options import DEFAULTS, Options, Topics
+from domination.exactly_once.writer import KafkaWriter
 from domination.kafka.faults import SettingError
 
 FIT = Topics("orders", ("bills", "refunds"), "letters")
@@ -33,6 +34,10 @@ def ends(topics: Topics = FIT, group: str = "g", options: Options = DEFAULTS) ->
         ({"topics": Topics("orders", ("bills",), "orders")}, "topic orders is named twice"),
         ({"group": ""}, "is empty"),
         ({"options": Options(name=" ")}, "is empty"),
+        ({"topics": Topics("t" * 250, ("bills",), "letters")}, "is longer than 249 characters"),
+        ({"group": "g" * 33_000}, "is longer than 4,000 bytes"),
+        ({"options": Options(instance="i" * 33_000)}, "is longer than 4,000 bytes"),
+        ({"options": Options(name="n" * 33_000)}, "is longer than 4,000 bytes"),
         ({"options": Options(commit_interval=0)}, "interval is 0 s: it takes 0 to 5"),
         ({"options": Options(commit_interval=60)}, "interval is 60 s: it takes 0 to 5"),
         ({"options": Options(commit_interval=float("nan"))}, "interval is nan s"),
@@ -44,6 +49,14 @@ def test_what_cannot_work_is_refused_in_one_line(told: dict[str, Any], said: str
     with pytest.raises(SettingError, match=said) as raised:
         ends(**told)
     assert "\n" not in str(raised.value)
+
+
+def test_the_longest_names_make_a_transactional_id_that_kafka_takes() -> None:
+    options = Options(name="/" * 4_000, instance="i" * 4_000)
+    longest = ends(group="/" * 4_000, options=options).parts(99_999)
+    assert isinstance(longest.writer, KafkaWriter)
+    # A member's id, which Kafka makes, has 37 bytes more than the instance.
+    assert len(longest.writer.target.transactional_id.encode()) < 2**15 - 37
 
 
 def test_what_fits_is_taken() -> None:
