@@ -124,12 +124,15 @@ class Session:
             self._presence.replace()
 
     def _drained(self) -> bool:
-        """When asked to stop: end the open transaction once nothing is in flight."""
+        """When asked to stop: end the open transaction once nothing is in flight.
+
+        Where a worker has failed it does not wait: a step may have moved its batch to that worker.
+        """
         if not self._parts.stop.stopping:
             return False
         self._rule.drain()
         if self._rule.in_flight:
-            return False
+            return self._parts.stop.error is not None
         while (step := self._transactions.step()) in (Step.COMMIT, Step.ABORT):
             self._transactions.take(step)
         return True

@@ -347,6 +347,18 @@ def test_a_session_that_is_to_end_waits_for_what_is_in_flight_and_commits_it() -
     assert alone.kafka.committed != before
 
 
+def test_a_session_waits_for_nothing_in_flight_once_a_worker_has_failed() -> None:
+    alone = Alone(Kafka())
+    batch = alone.batch()
+    before = dict(alone.kafka.committed)
+    alone.stop.fail(BrokenContractError("another worker has got it"))
+    assert alone.turn() is None
+    alone.session.close()
+    alone.session.write(values(batch))  # It comes after all.
+    assert alone.kafka.committed == before
+    assert not alone.kafka.visible()
+
+
 def test_a_session_that_closes_leaves_the_group_and_commits_nothing_more() -> None:
     alone = Alone(Kafka())
     batch = alone.batch()
