@@ -25,6 +25,7 @@ from domination.kafka.faults import (
     RefusedError,
     SettingError,
     UnavailableError,
+    UnreachableError,
 )
 from domination.settings import environment_name
 
@@ -42,6 +43,9 @@ _EXITS: Final = {
 _ADVICE: Final = {
     NoBrokerError: (
         "start Kafka or set DOMINATION_KAFKA_BOOTSTRAP_SERVERS and …_SECURITY_PROTOCOL"
+    ),
+    UnreachableError: (
+        "make it reachable from here, or set another one in the broker's advertised.listeners"
     ),
     NoTokenError: "check DOMINATION_KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL",
     FencedError: (

@@ -16,6 +16,8 @@ from domination.kafka import faults
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from domination.kafka.advertised import Advertised
+
 librdkafka: Final = logging.getLogger("domination.librdkafka")
 """What the clients log."""
 
@@ -79,10 +81,10 @@ class Connection:
         with self.making():
             return Producer(self.config({**PRODUCER_DEFAULTS, **defaults}, fixed), logger=self.log)
 
-    def admin(self, fixed: Mapping[str, Any]) -> AdminClient:
+    def admin(self, fixed: Mapping[str, Any], log: Advertised | None = None) -> AdminClient:
         """Make an admin client; raises `SettingError`."""
         with self.making():
-            return AdminClient(self.config({}, fixed), logger=self.log)
+            return AdminClient(self.config({}, fixed), logger=log or self.log)
 
     @contextmanager
     def making(self) -> Iterator[None]:
