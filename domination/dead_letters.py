@@ -20,6 +20,7 @@ from domination.errors import DominationError, Exit
 from domination.exactly_once.batch import Fault
 from domination.exactly_once.dead_letter import size
 from domination.exactly_once.transactional import TransactionalProducer, hear, transaction
+from domination.kafka.client import number
 from domination.kafka.cluster import DEFAULT_SIZE_LIMIT, LARGEST_SIZE_LIMIT, Cluster
 from domination.kafka.faults import Rights
 from domination.kafka.tail import Tail, at
@@ -200,7 +201,7 @@ class DeadLetterTopic:
 
     def _limit(self, topic: str, untold: int) -> int:
         """Give the largest record that a topic takes, and that we may send."""
-        own = int(self._connection.properties.get("message.max.bytes", LARGEST_SIZE_LIMIT))
+        own = number(self._connection.properties, "message.max.bytes", LARGEST_SIZE_LIMIT)
         # Each alone: who may not ask for one of them is told of none.
         return min(self._cluster.size_limits([topic]).get(topic, untold), own)
 

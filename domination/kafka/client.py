@@ -39,6 +39,9 @@ PRODUCER_DEFAULTS: Final[Mapping[str, Any]] = {
 }
 """Any other client warns of these."""
 
+_READ_HERE: Final = frozenset({"fetch.max.bytes", "message.max.bytes", "socket.timeout.ms"})
+"""The numbers among the properties that not only clients read."""
+
 
 def librdkafka_version() -> str:
     """Give the version of the client's library."""
@@ -99,6 +102,8 @@ class Connection:
     def require(self) -> None:
         """Raise `SettingError` where no client can be made; connect to nothing."""
         self.admin({"log_level": CRITICAL})
+        for name in _READ_HERE & self.properties.keys():
+            number(self.properties, name)
 
     def _meant(self, text: str) -> list[str]:
         """Name the properties that a client speaks of.
@@ -127,6 +132,19 @@ class Connection:
                     self.properties.get("sasl.oauthbearer.token.endpoint.url"),
                 )
             ) from exception
+
+
+def number(properties: Mapping[str, Any], name: str, default: int | None = None) -> int:
+    """Give a property that is a whole number; raises `SettingError`.
+
+    A client is not so strict: it takes 1000k, or 1.5, for what it begins with.
+    """
+    try:
+        return int(properties.get(name, default))
+    except (TypeError, ValueError):
+        # Without the value, as it may be a secret from the wrong file.
+        message = f"while reading the settings: the property {name} takes a whole number"
+        raise faults.SettingError(message, [name]) from None
 
 
 def _refusal(name: str, value: Any) -> str | None:
