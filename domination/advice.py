@@ -25,6 +25,7 @@ from domination.kafka.faults import (
     RefusedError,
     SettingError,
     UnavailableError,
+    UnreachableError,
 )
 from domination.settings import environment_name
 
@@ -44,6 +45,9 @@ _ADVICE: Final = {
         "start Kafka or set DOMINATION_KAFKA_BOOTSTRAP_SERVERS and …_SECURITY_PROTOCOL"
     ),
     NoNameError: "set DOMINATION_INSTANCE, another one for each worker",
+    UnreachableError: (
+        "make it reachable from here, or set another one in the broker's advertised.listeners"
+    ),
     NoTokenError: "check DOMINATION_KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL",
     FencedError: (
         "start it again, and if it ends so again give each worker its own DOMINATION_INSTANCE"

@@ -73,7 +73,7 @@ def of_kafka(settings: Settings) -> Iterator[Finding]:
         return
     cluster = Cluster(shared, _SECONDS)
     for topic, operation in connection.needed(settings).items():
-        yield _topic(shared, cluster, topic, operation)
+        yield _topic(cluster, topic, operation)
     yield Finding(f"group {settings.group}", _error(_group, shared, cluster, settings))
     yield Finding(f"transactional ids {settings.id_prefix}…", _error(_transactions, settings))
 
@@ -163,13 +163,13 @@ def _error(look: Callable[..., None], *arguments: Any) -> DominationError | None
     return None
 
 
-def _topic(shared: Connection, cluster: Cluster, topic: str, operation: str) -> Finding:
+def _topic(cluster: Cluster, topic: str, operation: str) -> Finding:
     what = f"topic {topic}"
     try:
         _require(operation, what, cluster.topic_operations(topic))
         partitions = cluster.partitions({topic: operation})[topic]
         if operation == "WRITE" and partitions:
-            with shared.asking(f"looking at {what}"):
+            with cluster.asking(f"looking at {what}"):
                 cluster.require_uncompacted(topic)
     except (DominationError, FaultError) as error:
         return Finding(what, expected(error))

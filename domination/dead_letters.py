@@ -20,6 +20,7 @@ from domination.errors import DominationError, Exit
 from domination.exactly_once.batch import Fault
 from domination.exactly_once.dead_letter import size
 from domination.exactly_once.transactional import TransactionalProducer, hear, transaction
+from domination.kafka.client import number
 from domination.kafka.cluster import DEFAULT_SIZE_LIMIT, LARGEST_SIZE_LIMIT, Cluster
 from domination.kafka.faults import Rights
 from domination.kafka.tail import Tail, at
@@ -107,7 +108,7 @@ class DeadLetterTopic:
         It would be a dead letter again, unless `force`; or it is truncated, or larger than its
         topic takes, in any case. Raises `UnwritableError` where the topic takes no marks.
         """
-        with self._connection.asking("asking for the limits of the topics"):
+        with self._cluster.asking("asking for the limits of the topics"):
             self._cluster.require_uncompacted(self._topic)
             shadow = self._limit(self._settings.output_topic, DEFAULT_SIZE_LIMIT)
             most = self._limit(self.input_topic, LARGEST_SIZE_LIMIT)
@@ -168,7 +169,7 @@ class DeadLetterTopic:
             # The commit says what has not been delivered, and why.
 
     def _producer(self) -> TransactionalProducer:
-        with self._connection.asking("asking for the limits of the topics"):
+        with self._cluster.asking("asking for the limits of the topics"):
             limits = [self._limit(topic, DEFAULT_SIZE_LIMIT) for topic in self._written]
         own = {
             "enable.idempotence": True,
@@ -200,7 +201,7 @@ class DeadLetterTopic:
 
     def _limit(self, topic: str, untold: int) -> int:
         """Give the largest record that a topic takes, and that we may send."""
-        own = int(self._connection.properties.get("message.max.bytes", LARGEST_SIZE_LIMIT))
+        own = number(self._connection.properties, "message.max.bytes", LARGEST_SIZE_LIMIT)
         # Each alone: who may not ask for one of them is told of none.
         return min(self._cluster.size_limits([topic]).get(topic, untold), own)
 
@@ -221,7 +222,7 @@ class DeadLetterTopic:
         """Wait until all that is there now can be read: the marks behind open transactions too."""
         places = at(self._topic, self._partitions)
         deadline = time.monotonic() + self._patience
-        with self._connection.asking(f"asking for the offsets of topic {self._topic}"):
+        with self._cluster.asking(f"asking for the offsets of topic {self._topic}"):
             ends = self._cluster.end_offsets(places)
             while not self._readable_to(ends):
                 if time.monotonic() > deadline:
@@ -243,14 +244,14 @@ class DeadLetterTopic:
 
     def _has(self, partition: int, offset: int) -> bool:
         place = at(self._topic, [partition])
-        with self._connection.asking(f"asking for the offsets of topic {self._topic}"):
+        with self._cluster.asking(f"asking for the offsets of topic {self._topic}"):
             first = self._cluster.first_offsets(place)[partition]
             return first <= offset < self._cluster.end_offsets(place)[partition]
 
     def _read(self, partition: int, offset: int | None = None) -> Iterator[Message]:
         """Read a partition from an offset, or from the first record, to the end it has now."""
         place = at(self._topic, [partition])
-        with self._connection.asking(f"asking for the offsets of topic {self._topic}"):
+        with self._cluster.asking(f"asking for the offsets of topic {self._topic}"):
             first = self._cluster.first_offsets(place)[partition]
         start = first if offset is None else max(offset, first)
         # The end is told with an answer, and an empty one waits for so long.

@@ -13,7 +13,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from domination.kafka.faults import SettingError
+from domination.kafka.client import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,22 +61,18 @@ class Link:
 
         Raises `SettingError`.
         """
-        usual = Fetch(
-            _number(config, "socket.timeout.ms") / 1000, _number(config, "fetch.max.bytes")
-        )
+        usual = Fetch(number(config, "socket.timeout.ms") / 1000, number(config, "fetch.max.bytes"))
         slower = (Fetch(max(usual.seconds, s), min(usual.bytes, b)) for s, b in _SLOWER)
         self._steps = (usual, *slower)
         fetch = self._steps[self._step]
-        log_level = _number(config, "log_level", _NOTICE)
+        log_level = number(config, "log_level", _NOTICE)
         self._quiet = logging.WARNING if log_level < _NOTICE else logging.NOTSET
         return {
             **config,
             "socket.timeout.ms": round(fetch.seconds * 1000),
             "fetch.max.bytes": fetch.bytes,
             # For producers; but a consumer that is to fetch less is refused.
-            "message.max.bytes": min(
-                fetch.bytes, _number(config, "message.max.bytes", fetch.bytes)
-            ),
+            "message.max.bytes": min(fetch.bytes, number(config, "message.max.bytes", fetch.bytes)),
             "log_level": max(log_level, _NOTICE),
         }
 
@@ -108,12 +104,3 @@ class Link:
             self._step -= 1
         self._slow = False
         return None if self._step == before else self._steps[self._step]
-
-
-def _number(config: Mapping[str, Any], name: str, default: int | None = None) -> int:
-    try:
-        return int(config.get(name, default))
-    except (TypeError, ValueError):
-        # Without the value, as it may be a secret from the wrong file.
-        message = f"while reading the settings: the property {name} takes a whole number"
-        raise SettingError(message, [name]) from None

@@ -27,7 +27,10 @@ class KafkaPreflight:
         # One client for all tries: with TLS a connection may take longer than a call.
         self._cluster = self._cluster or Cluster(self._connection)
         self._cluster.timeout = timeout
-        self._cluster.require(self._needed)
+        found = self._cluster.require(self._needed)
+        # The topics are told by the brokers that it is given; their own addresses may be others.
+        read = next(iter(found))
+        self._cluster.reach_leaders(read, found[read])
         self._cluster = None
 
     def named(self, fault: FaultError) -> FaultError:

@@ -18,6 +18,7 @@ from domination.exactly_once.ports import CallError
 from domination.exactly_once.rule import Failure
 from domination.exactly_once.transactional import TransactionalProducer, hear, serving
 from domination.kafka import faults
+from domination.kafka.client import number
 from domination.kafka.cluster import DEFAULT_SIZE_LIMIT, LARGEST_SIZE_LIMIT, Cluster
 from domination.kafka.deadline import within
 
@@ -231,7 +232,7 @@ class KafkaWriter:
     def _learn_limits(self, timeout: float) -> None:
         """Ask for the topics' limits, unless the operator has set one; raises if nobody answers."""
         before = dict(self._limits)
-        own = int(self.connection.properties.get("message.max.bytes", 0))
+        own = number(self.connection.properties, "message.max.bytes", 0)
         if own and not self._refused:
             self._limits = dict.fromkeys(self._limits, own)
         else:

@@ -17,6 +17,8 @@ from domination.kafka.client_log import ClientLog, client_log
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from domination.kafka.advertised import Advertised
+
 librdkafka: Final = logging.getLogger("domination.librdkafka")
 """What the clients log."""
 
@@ -37,6 +39,9 @@ PRODUCER_DEFAULTS: Final[Mapping[str, Any]] = {
     "partitioner": "murmur2_random",
 }
 """Any other client warns of these."""
+
+_READ_HERE: Final = frozenset({"fetch.max.bytes", "message.max.bytes", "socket.timeout.ms"})
+"""The numbers among the properties that not only clients read."""
 
 
 def librdkafka_version() -> str:
@@ -86,10 +91,10 @@ class Connection:
         with self.making():
             return Producer(self.config({**PRODUCER_DEFAULTS, **defaults}, fixed), logger=self.log)
 
-    def admin(self, fixed: Mapping[str, Any]) -> AdminClient:
+    def admin(self, fixed: Mapping[str, Any], log: Advertised | None = None) -> AdminClient:
         """Make an admin client; raises `SettingError`."""
         with self.making():
-            return AdminClient(self.config({}, fixed), logger=self.log)
+            return AdminClient(self.config({}, fixed), logger=log or self.log)
 
     @contextmanager
     def making(self) -> Iterator[None]:
@@ -104,6 +109,8 @@ class Connection:
     def require(self) -> None:
         """Raise `SettingError` where no client can be made; connect to nothing."""
         self.admin({"log_level": CRITICAL})
+        for name in _READ_HERE & self.properties.keys():
+            number(self.properties, name)
 
     def _meant(self, text: str) -> list[str]:
         """Name the properties that a client speaks of.
@@ -132,6 +139,19 @@ class Connection:
                     self.properties.get("sasl.oauthbearer.token.endpoint.url"),
                 )
             ) from exception
+
+
+def number(properties: Mapping[str, Any], name: str, default: int | None = None) -> int:
+    """Give a property that is a whole number; raises `SettingError`.
+
+    A client is not so strict: it takes 1000k, or 1.5, for what it begins with.
+    """
+    try:
+        return int(properties.get(name, default))
+    except (TypeError, ValueError):
+        # Without the value, as it may be a secret from the wrong file.
+        message = f"while reading the settings: the property {name} takes a whole number"
+        raise faults.SettingError(message, [name]) from None
 
 
 def _refusal(name: str, value: Any) -> str | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -17,22 +18,30 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import ConfigResource, NewTopic, OffsetSpec, ResourceType
 
-from domination.kafka.client import CRITICAL
+from domination.kafka.advertised import Advertised
+from domination.kafka.end_offsets import told_offset
 from domination.kafka.faults import (
     MISSING,
     NO_RIGHTS,
     TOPIC_REFUSED,
     FaultError,
     MissingError,
+    NoBrokerError,
     Rights,
     UnavailableError,
+    UnreachableError,
     UnwritableError,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from concurrent.futures import Future
 
-    from confluent_kafka.admin import AclOperation
+    from confluent_kafka.admin import (
+        AclOperation,
+        ClusterMetadata,
+        ListOffsetsResultInfo,
+    )
 
     from domination.kafka.client import Connection
 
@@ -45,6 +54,8 @@ LARGEST_SIZE_LIMIT: Final = 1_000_000_000
 # Kafka checks whole batches; this much of a topic's limit is left to a batch's header.
 _BATCH_HEADER: Final = 128
 _LOOK_SECONDS: Final = 0.05
+_WHY_SECONDS: Final = 2.0
+"""How long an answer may take that only tells why there is no other."""
 # What a cluster answers that has never had a group, and makes its own topic for them first.
 _COORDINATOR: Final = frozenset(
     {
@@ -62,16 +73,33 @@ class Cluster:
         self._connection = connection
         self.timeout = timeout
         """How long an answer may take, in seconds."""
+        self._topic = ""
+        """The topic that was asked for last."""
+        self._advertised = Advertised(connection.log)
         self._heard: deque[KafkaError] = deque(maxlen=1)
         # Not a method of ours: a client that holds what holds it lives on, with its threads, until
         # the collector comes by.
-        own = {"error_cb": partial(_hear, self._heard), "log_level": CRITICAL}
-        self._client = connection.admin(own)
+        own = {"error_cb": partial(_hear, self._heard)}
+        told = self._advertised.config(connection.properties)
+        self._client = connection.admin(own | told, self._advertised)
 
     def reach(self, topic: str) -> None:
-        """Raise unless a broker answers, whatever it says of the topic."""
-        with self._asking("asking for the brokers"):
-            self._client.list_topics(topic, timeout=self.timeout)
+        """Raise unless each broker answers at the address that it advertises.
+
+        Whatever it says of the topic. Raises as `asking` does.
+        """
+        with self.asking("asking for the brokers"):
+            self._metadata(topic)
+        self._require_addresses()
+
+    def reach_leaders(self, topic: str, partitions: int) -> None:
+        """Raise an `UnavailableError` unless a broker that leads one of the partitions answers."""
+        places = [TopicPartition(topic, number) for number in range(partitions)]
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # theirs
+        answers = self._ask_offsets(places, latest).values()
+        if not any(map(_answered, answers)):
+            with self.asking(f"looking at topic {topic}"):
+                told_offset(next(iter(answers)))
 
     def partitions(self, operations: Mapping[str, str]) -> dict[str, int]:
         """Count the partitions of each topic; a missing topic has none.
@@ -112,10 +140,12 @@ class Cluster:
     def create(self, topic: str, partitions: int, replication: int) -> bool:
         """Make a topic and wait until it can be seen; False where another was quicker."""
         new = NewTopic(topic, partitions, replication)
-        future = self._client.create_topics([new], operation_timeout=self.timeout)[topic]
+        future = self._client.create_topics(
+            [new], operation_timeout=self.timeout, request_timeout=self.timeout
+        )[topic]
         try:
-            with self._asking(f"making topic {topic}", Rights(f"CREATE on topic {topic}")):
-                future.result(timeout=self.timeout)
+            with self.asking(f"making topic {topic}", Rights(f"CREATE on topic {topic}")):
+                future.result()
         except FaultError as error:
             cause = error.__cause__
             if isinstance(cause, KafkaException) and (
@@ -143,7 +173,7 @@ class Cluster:
             include_authorized_operations=True,
             request_timeout=self.timeout,
         )
-        with self._asking(f"looking at topic {topic}"):
+        with self.asking(f"looking at topic {topic}"):
             try:
                 return _names(futures[topic].result().authorized_operations)
             except KafkaException as exception:
@@ -154,7 +184,7 @@ class Cluster:
     def group_operations(self, group: str) -> set[str]:
         """Ask what this user may do with a consumer group."""
         deadline = time.monotonic() + self.timeout
-        with self._asking(f"looking at group {group}", Rights(group=f"DESCRIBE on group {group}")):
+        with self.asking(f"looking at group {group}", Rights(group=f"DESCRIBE on group {group}")):
             while True:
                 futures = self._client.describe_consumer_groups(
                     [group], include_authorized_operations=True, request_timeout=self.timeout
@@ -211,14 +241,69 @@ class Cluster:
     def ever_written(self, topics: Iterable[str]) -> bool:
         """Tell whether any of these topics has ever had a record, be it an aborted one."""
         counts = self.partitions(dict.fromkeys(topics, "WRITE"))
-        return any(
-            any(self.end_offsets(TopicPartition(topic, n) for n in range(count)).values())
-            for topic, count in counts.items()
-        )
+        with self.asking("asking for the ends of the topics"):
+            return any(
+                any(self.end_offsets(TopicPartition(topic, n) for n in range(count)).values())
+                for topic, count in counts.items()
+            )
+
+    @contextmanager
+    def asking(self, doing: str, rights: Rights = NO_RIGHTS) -> Iterator[None]:
+        """Do as the connection's `asking` does, and say more of why nobody answers.
+
+        Raises `UnreachableError` where a broker answers, but not at the address that it advertises.
+        """
+        try:
+            with self._asking(doing, rights):
+                yield
+        except UnavailableError:
+            if self._advertised.addresses:
+                Cluster(self._connection, _WHY_SECONDS)._require_advertised(self._topic)
+            raise
+
+    @contextmanager
+    def _asking(self, doing: str, rights: Rights = NO_RIGHTS) -> Iterator[None]:
+        try:
+            with self._connection.asking(doing, rights):
+                yield
+        except UnavailableError as error:
+            self._client.poll(0)  # Only now does the client say why it has no connection.
+            if self._heard:
+                with self._connection.asking(doing):
+                    raise KafkaException(self._heard[0]) from error
+            raise
+
+    def _require_advertised(self, topic: str) -> None:
+        """Raise as `reach` does, but not where no broker answers at all."""
+        with suppress(KafkaException):
+            self._metadata(topic)
+        self._require_addresses()
+
+    def _require_addresses(self) -> None:
+        """Raise `UnreachableError` unless a broker answers at each address that one advertises."""
+        self._client.poll(0)  # Only now does the client say what it has learned.
+        for address in self._advertised.addresses:
+            if address not in self._connection.servers.split(","):
+                self._require_answer(address)
+
+    def _require_answer(self, address: str) -> None:
+        properties = {**self._connection.properties, "bootstrap.servers": address}
+        there = Cluster(replace(self._connection, properties=properties), self.timeout)
+        try:
+            with there._asking("asking for the brokers"):
+                there._metadata(self._topic)
+        except NoBrokerError as error:
+            servers = self._connection.servers
+            raise UnreachableError(f"{error}, the address that {servers} advertises") from error
+
+    def _metadata(self, topic: str) -> ClusterMetadata:
+        """Ask for a topic, and for the brokers with it."""
+        self._topic = topic
+        return self._client.list_topics(topic, timeout=self.timeout)
 
     def _partitions(self, topic: str, operation: str = "DESCRIBE") -> int:
-        with self._asking("asking for the topics"):
-            metadata = self._client.list_topics(topic, timeout=self.timeout).topics[topic]
+        with self.asking("asking for the topics"):
+            metadata = self._metadata(topic).topics[topic]
         if metadata.error is None:
             return len(metadata.partitions)
         if metadata.error.code() in MISSING:
@@ -244,23 +329,28 @@ class Cluster:
         which: OffsetSpec,
         isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED,
     ) -> dict[int, int]:
+        asked = self._ask_offsets(partitions, which, isolation)
+        return {each.partition: told_offset(future) for each, future in asked.items()}
+
+    def _ask_offsets(
+        self,
+        partitions: Iterable[TopicPartition],
+        which: OffsetSpec,
+        isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED,
+    ) -> dict[TopicPartition, Future[ListOffsetsResultInfo]]:
         wanted = {TopicPartition(each.topic, each.partition): which for each in partitions}
-        asked = self._client.list_offsets(
+        return self._client.list_offsets(
             wanted, isolation_level=isolation, request_timeout=self.timeout
         )
-        return {each.partition: future.result().offset for each, future in asked.items()}
 
-    @contextmanager
-    def _asking(self, doing: str, rights: Rights = NO_RIGHTS) -> Iterator[None]:
-        try:
-            with self._connection.asking(doing, rights):
-                yield
-        except UnavailableError as error:
-            self._client.poll(0)  # Only now does the client say why it has no connection.
-            if self._heard:
-                with self._connection.asking(doing):
-                    raise KafkaException(self._heard[0]) from error
-            raise
+
+def _answered(answer: Future[ListOffsetsResultInfo]) -> bool:
+    """Tell whether a broker has answered, be it that it does not lead a new topic yet."""
+    try:
+        told_offset(answer)
+    except KafkaException as exception:
+        return bool(exception.args[0].code() > 0)
+    return True
 
 
 def _hear(heard: deque[KafkaError], error: KafkaError) -> None:

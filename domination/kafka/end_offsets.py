@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
 from domination.kafka.client import CRITICAL
@@ -20,6 +21,17 @@ if TYPE_CHECKING:
 _SILENT_MS: Final = 4_000
 _SECONDS: Final = 10.0
 """Long enough to notice a dead connection, and to ask again over another."""
+
+
+def told_offset(answer: Future[ListOffsetsResultInfo]) -> int:
+    """Give an offset that was asked for; raises `KafkaException`.
+
+    Of a leader that does not answer the client tells only by an offset that there is not.
+    """
+    offset: int = answer.result().offset
+    if offset < 0:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "no answer of the leader"))
+    return offset
 
 
 class KafkaEndOffsets:
@@ -57,8 +69,11 @@ class KafkaEndOffsets:
         if not all(future.done() for future in self._asked.values()):
             return {}
         asked, self._asked = self._asked, {}
-        answered = {p: each for p, each in asked.items() if each.exception() is None}
-        return {place.partition: each.result().offset for place, each in answered.items()}
+        answers: dict[int, int] = {}
+        for place, each in asked.items():
+            with suppress(KafkaException):
+                answers[place.partition] = told_offset(each)
+        return answers
 
     def reach(self, timeout: float) -> bool:
         """Ask for a sign of life, and wait for it."""

@@ -28,6 +28,10 @@ class NoBrokerError(UnavailableError):
     """No broker answers."""
 
 
+class UnreachableError(UnavailableError):
+    """A broker answers, but not at the address that it advertises."""
+
+
 class NoTokenError(UnavailableError):
     """Nobody gives a token for the broker."""
 

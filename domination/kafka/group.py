@@ -39,7 +39,7 @@ class Group:
         """
         places = [TopicPartition(topic, n) for n in range(partitions)]
         committed = self._committed(places)
-        with self._connection.asking(f"looking at topic {topic}"):
+        with cluster.asking(f"looking at topic {topic}"):
             first, end = cluster.first_offsets(places), cluster.end_offsets(places)
         # Where nothing is committed, its offset is negative.
         return {n: end[n] - max(committed[n], first[n]) for n in end}

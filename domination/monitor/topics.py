@@ -88,7 +88,7 @@ class TopicsProbe:
     def _ratings(self, partitions: int) -> int:
         """Sum the ends of the input topic."""
         topic = self._settings.input_topic
-        with self._connection.asking(f"looking at topic {topic}"):
+        with self._cluster.asking(f"looking at topic {topic}"):
             return sum(self._cluster.end_offsets(from_first(topic, partitions)).values())
 
     def _lags(self, partitions: Mapping[str, int]) -> dict[str, dict[int, int]] | None:

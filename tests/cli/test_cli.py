@@ -150,6 +150,10 @@ def test_wrong_usage_ends_with_2(arguments: list[str]) -> None:
         ("KAFKA_NO_SUCH_PROPERTY", "1"),
         ("KAFKA_LINGER_MS", "99999999"),
         ("KAFKA_LOGGER", "loud"),
+        # A client takes this one, and reads the digits alone.
+        ("KAFKA_MESSAGE_MAX_BYTES", "1000k"),
+        # Clients of Python want no text here.
+        ("KAFKA_DELIVERY_REPORT_ONLY_ERROR", "true"),
         ("KAFKA_DEFAULT_TOPIC_CONFIG", "x"),
     ],
 )

@@ -42,9 +42,10 @@ def command(rate: float | None, count: int | None, seed: int | None) -> None:
     """
     settings = from_environment()
     log.configure(settings)
-    Cluster(connection.of(settings)).require({settings.input_topic: "WRITE"})
+    cluster, topic = Cluster(connection.of(settings)), settings.input_topic
+    cluster.reach_leaders(topic, cluster.require({topic: "WRITE"})[topic])
     lifecycle = Lifecycle()
     lifecycle.stop_on_signals()
     sends = produce(settings, count, rate, seed, going=lambda: not lifecycle.stopping)
     sent = progress(sends, "ratings", count)
-    click.echo(f"{sent} ratings in {settings.input_topic}, every delivery confirmed")
+    click.echo(f"{sent} ratings in {topic}, every delivery confirmed")
