@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from domination import __version__
 from domination.text import printable
 
 if TYPE_CHECKING:
@@ -43,9 +44,10 @@ def needs_extra(what: str, extra: str = "demo") -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise DominationError(
-            Exit.SETTING, f"{what} is an extra: pip install 'domination[{extra}]'"
-        ) from error
+        where = (
+            "in a checkout: pip install '." if "dev" in __version__ else "pip install 'domination"
+        )
+        raise DominationError(Exit.SETTING, f"{what} is an extra; {where}[{extra}]'") from error
 
 
 @contextmanager

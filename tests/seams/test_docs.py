@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from domination import __version__
 from domination.cli.main import cli
+from domination.errors import DominationError, needs_extra
 from domination.exactly_once import rule
 from domination.exactly_once.reserved import RESERVED
 from domination.settings import from_environment
@@ -182,6 +184,33 @@ def test_each_link_of_a_page_leads_somewhere(page: Path) -> None:
             headings = re.findall(r"^#+ (.+)", target.read_text(), re.MULTILINE)
             anchors = [re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings]
             assert heading in anchors, link
+
+
+RELEASED: Final = "dev" not in __version__
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_installs_from_a_checkout_until_the_version_is_released(page: Path) -> None:
+    text = page.read_text()
+    for what in re.findall(r"pip install '?([^\s'`\[]+)", text):
+        assert what == ("domination" if RELEASED else "."), what
+    assert not RELEASED or "is released: install from a checkout" not in text
+
+
+def test_what_lacks_an_extra_says_how_to_install_it_as_the_pages_do() -> None:
+    with pytest.raises(DominationError) as lacking, needs_extra("it", "monitor"):
+        raise ImportError
+    what = "domination" if RELEASED else "."
+    assert str(lacking.value).endswith(f"pip install '{what}[monitor]'")
+
+
+def test_the_version_is_released_when_the_changelog_has_its_date() -> None:
+    newest = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[0]
+    version = __version__.partition(".dev")[0]
+    if RELEASED:
+        assert re.fullmatch(rf"{re.escape(version)} \(\d{{4}}-\d\d-\d\d\)", newest)
+    else:
+        assert newest == f"{version} (not released)"
 
 
 @pytest.mark.parametrize("page", NAMING, ids=lambda page: page.name)

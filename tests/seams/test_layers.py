@@ -27,7 +27,7 @@ PLACES: Final = {
     "shadow": ("", ""),
     "__init__": ("shadow", ""),
     "text": ("", ""),
-    "errors": ("text", ""),
+    "errors": ("__init__ text", ""),
     "kafka": ("", "confluent_kafka"),
     "exactly_once": ("kafka", "confluent_kafka"),
     "exactly_once.batch": ("", ""),
