@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from prometheus_client import make_wsgi_app
-from prometheus_client.exposition import ThreadingWSGIServer
 
 from domination.errors import DominationError, Exit
 from domination.log import logger
+from domination.worker.server import listen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -48,11 +46,9 @@ class Health:
         self._clock = clock
         self._metrics = make_wsgi_app(metrics.registry)
         host, port = settings.http_address
-        six = ":" in host
-        at = f"[{host}]" if six else host
+        at = f"[{host}]" if ":" in host else host
         try:
-            kind = _Six if six else ThreadingWSGIServer
-            server = make_server(host, port, self._answer, kind, _Silent)
+            server = listen(host, port, self._answer)
         except OSError as error:
             raise DominationError(
                 Exit.SETTING,
@@ -64,16 +60,31 @@ class Health:
         logger.info("http://%s:%s has /healthz, /readyz and /metrics", at, server.server_port)
 
     def _answer(self, environment: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        try:
+            return self._found(environment, start)
+        except Exception as error:  # noqa: BLE001 - wsgiref would print its traceback
+            logger.error("bug: %s: %s", type(error).__name__, error, exc_info=error)
+            start("500 Internal Server Error", [_JSON])
+            return [b'{"reasons":["a bug, see the log"]}']
+
+    def _found(self, environment: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         path = environment["PATH_INFO"]
         if path == "/metrics":
-            answer: Iterable[bytes] = self._metrics(environment, start)
-            return answer
+            return self._exposed(environment, start)
         if path == "/healthz":
             return _tell(start, "alive", self._stuck())
         if path == "/readyz":
             return _tell(start, "ready", self._unready())
         start("404 Not Found", [_JSON])
         return [b'{"paths":["/healthz","/readyz","/metrics"]}']
+
+    def _exposed(self, environment: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        """Give the metrics in Prometheus' text format, whatever the client would accept.
+
+        prometheus-client fails at an Accept header that it cannot read.
+        """
+        answer: Iterable[bytes] = self._metrics(environment | {"HTTP_ACCEPT": ""}, start)
+        return answer
 
     def _stuck(self) -> list[str]:
         now = self._clock()
@@ -92,15 +103,6 @@ class Health:
             if (why := session.unready)
         ]
         return found if self._sessions else ["no worker yet"]
-
-
-class _Six(ThreadingWSGIServer):
-    address_family = socket.AF_INET6
-
-
-class _Silent(WSGIRequestHandler):
-    def log_message(self, *_: object) -> None:
-        """Log no request: there is one each few seconds."""
 
 
 def _tell(start: Callable[..., Any], what: str, reasons: list[str]) -> list[bytes]:
