@@ -12,7 +12,7 @@ from domination.kafka.faults import FaultError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from domination.exactly_once.ports import Committed
+    from domination.exactly_once.ports import Committed, Lag
 
 LOG: Final = logging.getLogger("exactly_once")
 _NAP_SECONDS: Final = 0.1
@@ -27,7 +27,7 @@ class Quiet:
     def ended(self, outcome: str) -> None:
         """Do nothing."""
 
-    def behind(self, lag: Mapping[int, int]) -> None:
+    def behind(self, lag: Mapping[int, Lag]) -> None:
         """Do nothing."""
 
     def changed(self) -> None:

@@ -69,6 +69,20 @@ class Place(NamedTuple):
     """The next to read."""
     end: int
     """The end of the partition as of the last fetch."""
+    timestamp: int = -1
+    """That of the last record that this worker has committed, in milliseconds since 1970.
+
+    -1 where it has committed none, or the record has none.
+    """
+
+
+class Lag(NamedTuple):
+    """How far a worker is behind in a partition."""
+
+    records: int
+    """Those that are not committed yet."""
+    seconds: float
+    """How long the oldest of them has waited; 0 where there is none."""
 
 
 class Reader(Protocol):
@@ -278,8 +292,8 @@ class Observer(Protocol):
     def ended(self, outcome: str) -> None:
         """Hear that one with records has ended otherwise: `aborted`, or `unknown`."""
 
-    def behind(self, lag: Mapping[int, int]) -> None:
-        """Hear about once a second how many records of each partition are not committed."""
+    def behind(self, lag: Mapping[int, Lag]) -> None:
+        """Hear about once a second how far it is behind in each partition."""
 
     def changed(self) -> None:
         """Hear that the assignment changes."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final
+
+from domination.exactly_once.arrivals import Arrivals
+from domination.exactly_once.ports import Lag
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from domination.exactly_once.ports import Clock, EndOffsets, Place
 
@@ -29,11 +33,14 @@ class Progress:
         end_offsets: EndOffsets,
         clock: Clock,
         log: logging.Logger,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._topic = topic
         self._end_offsets = end_offsets
         self._log = log
         self._clock = clock
+        self._wall = wall
+        self._arrivals: dict[int, Arrivals] = {}
         self._asked_at = clock.now()
         self._before: dict[int, int] = {}
         """What was committed at the last look."""
@@ -44,8 +51,8 @@ class Progress:
         self._still: dict[int, float] = {}
         """The partitions that are known to stand still, and since when."""
 
-    def look(self, places: Mapping[int, Place]) -> dict[int, int]:
-        """Give how many records of each partition are not committed; log where that stands still.
+    def look(self, places: Mapping[int, Place]) -> dict[int, Lag]:
+        """Give how far the worker is behind in each partition; log where it stands still.
 
         Call it about once a second. No places at all say nothing: the worker is no member then.
         """
@@ -62,26 +69,30 @@ class Progress:
         self._before = committed
         return lag
 
-    def _look(self, number: int, place: Place, now: float) -> int:
+    def _look(self, number: int, place: Place, now: float) -> Lag:
         readable = max(place.read, self._readable.get(number, 0))
         committed, _ = self._moved.get(number, (None, now))
         if committed != place.committed or readable <= place.committed:
             self._moved[number] = (place.committed, now)
-        return max(0, place.end - place.committed, readable - place.committed)
+        end = max(place.committed, place.end, readable)
+        age = self._wall() - place.timestamp / 1000 if place.timestamp >= 0 else 0.0
+        arrivals = self._arrivals.setdefault(number, Arrivals(now))
+        return Lag(end - place.committed, arrivals.waited(place.committed, end, now, age))
 
     def _forget(self, numbers: set[int]) -> None:
         for number in numbers:
             self._moved.pop(number)
+            self._arrivals.pop(number)
             self._readable.pop(number, None)
             self._still.pop(number, None)
 
-    def _tell(self, places: Mapping[int, Place], lag: Mapping[int, int], now: float) -> None:
+    def _tell(self, places: Mapping[int, Place], lag: Mapping[int, Lag], now: float) -> None:
         since = {number: moved for number, (_, moved) in self._moved.items()}
         still = {number: at for number, at in since.items() if now - at >= _STILL_SECONDS}
         if new := sorted(still.keys() - self._still.keys()):
             told = [
                 f"{self._topic} [{number}] at offset {places[number].committed} "
-                f"with a lag of {lag[number]} for {now - still[number]:.0f} s"
+                f"with a lag of {lag[number].records} for {now - still[number]:.0f} s"
                 for number in new
             ]
             self._log.warning("stands still: %s", _listed(told))

@@ -102,6 +102,8 @@ class KafkaReader:
         """The offset of the next record of each partition to hand on."""
         self._committed: dict[int, int] = {}
         """The group's offset of each partition."""
+        self._timestamps: dict[int, int] = {}
+        """That of the last record committed of each partition, since the last `rewind`."""
         self._ended: set[int] = set()
         """The partitions that have been read to their end since the last `rewind`."""
         self._unled: dict[int, Position] = {}
@@ -232,7 +234,7 @@ class KafkaReader:
         granted = self._membership.granted
         places, new = self._starts.find(self._consumer, granted, timeout)
         self._places = {place.partition: place.offset for place in places}
-        self._committed = dict(self._places)
+        self._committed, self._timestamps = dict(self._places), {}
         self._ended = set()
         self._unled = {
             place.partition: _at(place) for place in places if again or place.partition in new
@@ -266,6 +268,7 @@ class KafkaReader:
         """Note offsets that are the group's now."""
         offsets = {partition: each.offset for partition, each in positions.items()}
         self._committed |= offsets
+        self._timestamps |= {n: at.timestamp for n, at in positions.items() if at.timestamp >= 0}
         self._starts.committed(offsets)
 
     def places(self) -> dict[int, Place]:
@@ -275,7 +278,8 @@ class KafkaReader:
             partition = TopicPartition(self._topic, number)
             _, end = self._consumer.get_watermark_offsets(partition, cached=True)
             committed = self._committed[number]
-            places[number] = Place(committed, self._places.get(number, committed), end)
+            read, timestamp = self._places.get(number, committed), self._timestamps.get(number, -1)
+            places[number] = Place(committed, read, end, timestamp)
         return places
 
     @property
@@ -332,4 +336,5 @@ def _at(place: TopicPartition) -> Position:
 
 def _behind(message: Any) -> Position:
     epoch = message.leader_epoch()
-    return Position(message.offset() + 1, -1 if epoch is None else epoch)
+    _, timestamp = message.timestamp()
+    return Position(message.offset() + 1, -1 if epoch is None else epoch, timestamp)

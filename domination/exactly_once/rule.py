@@ -48,6 +48,8 @@ class Position(NamedTuple):
     """That of the next record to read."""
     leader_epoch: int = -1
     """That of the last record read; -1 where no record leads here, or Kafka has not told it."""
+    timestamp: int = -1
+    """That of the last record read, in milliseconds since 1970; -1 where there is none."""
 
 
 class Step(Enum):

@@ -137,8 +137,8 @@ class KafkaWriter:
         One does not wait for the other: of a transaction with a few records the waiting is most.
         """
         offsets = [
-            TopicPartition(self.target.read, partition, offset, leader_epoch=leader_epoch)
-            for partition, (offset, leader_epoch) in positions.items()
+            TopicPartition(self.target.read, partition, at.offset, leader_epoch=at.leader_epoch)
+            for partition, at in positions.items()
         ]
         with self._calling("sending offsets"):
             producer = self._producer

@@ -8,12 +8,21 @@ from __future__ import annotations
 
 import sys
 import time
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+)
 
 from domination import __version__
 from domination.exactly_once.tally import SAMPLED
+from domination.kafka.client import librdkafka_version
 from domination.log import worker_logger
 from domination.shadow import LABELS
 from domination.worker.throughput import ThroughputLog
@@ -21,7 +30,7 @@ from domination.worker.throughput import ThroughputLog
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from domination.exactly_once.ports import Committed
+    from domination.exactly_once.ports import Committed, Lag
     from domination.settings import Settings
 
 _DURATIONS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
@@ -82,6 +91,12 @@ class Metrics:
             ["topic", "partition"],
             registry=registry,
         )
+        self.lag_seconds = Gauge(
+            "domination_consumer_lag_seconds",
+            "How long the oldest record of a partition that is not committed has waited.",
+            ["topic", "partition"],
+            registry=registry,
+        )
         self.rebalances = Counter(
             "domination_rebalances", "Changes of a worker's assignment.", registry=registry
         )
@@ -90,9 +105,8 @@ class Metrics:
             "When a worker last committed, in seconds since 1970.",
             registry=registry,
         )
-        Info("domination_build", "What runs.", registry=registry).info(
-            {"version": __version__, "python": sys.version.split()[0]}
-        )
+        ProcessCollector(registry=registry)
+        Info("domination_build", "What runs.", registry=registry).info(_versions())
         # A series that starts with its first event hides that event from rate().
         self.consumed.labels(settings.input_topic)
         for label in LABELS:
@@ -146,16 +160,27 @@ class WorkerMetrics:
         """Count a change of the assignment."""
         self._metrics.rebalances.inc()
 
-    def behind(self, lag: Mapping[int, int]) -> None:
+    def behind(self, lag: Mapping[int, Lag]) -> None:
         """Show the lag of each partition that this worker has, and of no other."""
-        topic = self._topics[0]
+        topic, metrics = self._topics[0], self._metrics
         for partition in self._lag - lag.keys():
-            self._metrics.lag.remove(topic, str(partition))
-        for partition, records in lag.items():
-            self._metrics.lag.labels(topic, str(partition)).set(records)
+            metrics.lag.remove(topic, str(partition))
+            metrics.lag_seconds.remove(topic, str(partition))
+        for partition, found in lag.items():
+            metrics.lag.labels(topic, str(partition)).set(found.records)
+            metrics.lag_seconds.labels(topic, str(partition)).set(found.seconds)
         self._lag = set(lag)
         self._throughput.report()
 
     def closed(self) -> None:
         """Say how much there was in all."""
         self._throughput.report(last=True)
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "version": __version__,
+        "python": sys.version.split()[0],
+        "bytewax": version("bytewax"),
+        "librdkafka": librdkafka_version(),
+    }

@@ -180,6 +180,18 @@ def test_a_reader_knows_what_the_group_has_and_what_it_has_read_itself(site: Sit
     assert reader.places()[0].committed == 1
 
 
+def test_a_reader_knows_the_time_of_the_last_record_it_has_committed(site: Site) -> None:
+    reader = reading(site)
+    site.send(0, *given(b"a", b"b"))
+    _, positions = polled(reader, 2)
+    assert positions[0].timestamp == 1001
+    assert reader.places()[0].timestamp == -1
+    reader.committed(positions)
+    assert {p: at.timestamp for p, at in reader.places().items()} == {0: 1001, 1: -1}
+    reader.committed({0: Position(3)})  # Behind a marker.
+    assert reader.places()[0].timestamp == 1001
+
+
 def test_a_membership_stays_while_it_is_the_same_member(site: Site) -> None:
     reader = joined(site)
     rewinds = {rewound(site, reader) for _ in range(2)}

@@ -1,4 +1,4 @@
-"""The lag is what is not committed, and a partition that stands still is told once."""
+"""The lag is what is not committed, in records and in time; what stands still is told once."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import logging
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from domination.exactly_once.ports import Place
+from domination.exactly_once.arrivals import Arrivals
+from domination.exactly_once.ports import Lag, Place
 from domination.exactly_once.progress import Progress
 from harness.clock import Clock
 
@@ -38,14 +41,23 @@ class World:
 
     def __init__(self) -> None:
         self.clock, self.ends = Clock(), Ends()
-        self.progress = Progress("dominate", self.ends, self.clock, logging.getLogger("test"))
+        self.wall = 1_000_000.0
+        log = logging.getLogger("test")
+        self.progress = Progress("dominate", self.ends, self.clock, log, lambda: self.wall)
+        self.lag: dict[int, Lag] = {}
 
     def look(self, *places: Place, seconds: int = 1) -> dict[int, int]:
-        lag: dict[int, int] = {}
+        """Give the lag in records."""
         for _ in range(seconds):
             self.clock.sleep(1)
-            lag = self.progress.look(dict(enumerate(places)))
-        return lag
+            self.wall += 1
+            self.lag = self.progress.look(dict(enumerate(places)))
+        return {number: lag.records for number, lag in self.lag.items()}
+
+    def waited(self, *places: Place, seconds: int = 1) -> list[float]:
+        """Give the lag in seconds."""
+        self.look(*places, seconds=seconds)
+        return [lag.seconds for lag in self.lag.values()]
 
 
 @pytest.fixture
@@ -53,9 +65,11 @@ def world() -> World:
     return World()
 
 
-def at(committed: int, read: int | None = None, end: int | None = None) -> Place:
+def at(
+    committed: int, read: int | None = None, end: int | None = None, timestamp: int = -1
+) -> Place:
     read = committed if read is None else read
-    return Place(committed, read, read if end is None else end)
+    return Place(committed, read, read if end is None else end, timestamp)
 
 
 def test_the_lag_counts_to_the_farthest_end_that_is_known(world: World) -> None:
@@ -129,3 +143,71 @@ def test_a_line_names_a_few_partitions_and_counts_the_rest(
     (line,) = caplog.messages
     assert line.count("dominate [") == 5
     assert line.endswith(", and 7 more")
+
+
+# In time.
+
+
+def test_a_partition_without_lag_has_waited_for_nothing(world: World) -> None:
+    assert world.waited(at(5), at(0), seconds=30) == [0, 0]
+
+
+def test_a_record_has_waited_since_the_last_look_at_which_it_was_not_there(world: World) -> None:
+    world.look(at(5), seconds=10)
+    assert world.waited(at(5, end=6)) == [1]
+    assert world.waited(at(5, end=6), seconds=9) == [10]
+    assert world.waited(at(5, end=9), seconds=5) == [15]
+    assert world.waited(at(6, end=9)) == [6]  # Those of the fifth look before this one.
+    assert world.waited(at(9)) == [0]
+    assert world.waited(at(9, end=10)) == [1]
+
+
+def test_a_backlog_from_before_the_worker_is_as_old_as_the_record_last_committed(
+    world: World,
+) -> None:
+    assert world.waited(at(5, end=99), seconds=3) == [2]  # Nobody knows more yet.
+    an_hour_ago = round((world.wall - 3600) * 1000)
+    assert world.waited(at(50, end=99, timestamp=an_hour_ago)) == [3601]
+    assert world.waited(at(98, end=120, timestamp=an_hour_ago)) == [3602]
+    assert world.waited(at(99, end=120, timestamp=an_hour_ago)) == [2]
+    assert world.waited(at(120, timestamp=an_hour_ago)) == [0]
+
+
+def test_no_timestamp_and_no_step_of_the_wall_clock_shortens_or_stretches_a_wait(
+    world: World,
+) -> None:
+    world.look(at(5, timestamp=9_999_999_999_000))
+    assert world.waited(at(5, end=6, timestamp=9_999_999_999_000), seconds=60) == [60]
+    world.wall -= 3600
+    assert world.waited(at(5, end=6, timestamp=0)) == [61]
+
+
+def test_a_partition_that_comes_back_is_looked_at_anew(world: World) -> None:
+    world.look(at(5), at(5), seconds=5)
+    world.look(at(5), seconds=5)
+    assert world.waited(at(5), at(7, end=9), seconds=2) == [0, 1]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.floats(0, 1)), min_size=1, max_size=300))
+def test_the_wait_told_covers_the_true_one(steps: list[tuple[int, float]]) -> None:
+    arrivals, made, committed = Arrivals(0.0), [0.0], 0
+    arrivals.waited(0, 0, 0.0, 0.0)
+    for now, (new, share) in enumerate(steps, 1):
+        made += [now - 0.5] * new
+        end = len(made) - 1
+        committed += int((end - committed) * share)
+        told = arrivals.waited(committed, end, now, 0.0)
+        if committed == end:
+            assert told == 0
+        else:
+            assert now - made[committed + 1] <= told <= now
+
+
+def test_of_a_long_wait_little_is_kept_and_its_length_stays_true() -> None:
+    arrivals = Arrivals(0.0)
+    for now in range(10_000):  # A record arrives at each look, and none is committed.
+        assert arrivals.waited(0, now, now, 0.0) == now
+    assert len(arrivals._looks) < 130
+    for committed in (1_000, 5_000, 9_000):
+        true = 10_000 - committed
+        assert true <= arrivals.waited(committed, 9_999, 10_000, 0.0) <= true + 10_000 / 16

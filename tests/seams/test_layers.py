@@ -60,7 +60,10 @@ PLACES: Final = {
     ),
     "worker": ("connection errors exactly_once log ratings settings", ""),
     "worker.lifecycle": ("advice errors exactly_once log", ""),
-    "worker.metrics": ("__init__ exactly_once log settings shadow worker", "prometheus_client"),
+    "worker.metrics": (
+        "__init__ exactly_once kafka log settings shadow worker",
+        "prometheus_client",
+    ),
     "worker.server": ("log", "prometheus_client"),
     "worker.health": ("errors exactly_once log settings worker", "prometheus_client"),
     "worker.run": ("errors exactly_once flow log settings worker", "bytewax"),

@@ -6,18 +6,22 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+import confluent_kafka
 import orjson
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from conftest import need
+from domination import __version__
 from domination.errors import DominationError, Exit
-from domination.exactly_once.ports import Committed
+from domination.exactly_once.ports import Committed, Lag
 from domination.settings import Settings
 from domination.shadow import LABELS
 from domination.worker.health import Health
@@ -91,9 +95,10 @@ def test_metrics_count_what_is_in_the_topics(pipeline: Pipeline, workers: int) -
     assert found["domination_record_age_seconds_count",] > len(pipeline.sent) / 100
     assert time.time() - 120 < found["domination_last_commit_timestamp_seconds",] < time.time()
     assert found["domination_rebalances_total",] >= workers
-    name = "domination_consumer_lag_records"  # Prometheus sorts labels: the partition comes first.
-    lags = [(name, str(number), pipeline.input) for number in range(4)]
-    eventually(lambda: [metrics(address).get(each) for each in lags] == [0.0] * 4)
+    names = [f"domination_consumer_lag_{unit}" for unit in ("records", "seconds")]
+    # Prometheus sorts labels: the partition comes first.
+    lags = [(name, str(number), pipeline.input) for name in names for number in range(4)]
+    eventually(lambda: [metrics(address).get(each) for each in lags] == [0.0] * 8)
     assert any(name[0] == "domination_build_info" for name in found)
     assert get(address, "/")[0] == 404
     assert worker.stop() == 0
@@ -171,16 +176,32 @@ def test_a_commit_is_counted_with_all_that_it_held_and_any_other_end_alone() -> 
 def test_a_partition_that_is_gone_has_no_lag() -> None:
     made = Metrics(Settings())
     worker, other = made.worker(0), made.worker(1)
-    worker.behind({0: 5, 1: 7})
-    worker.behind({1: 6})
-    other.behind({0: 4})
-    lags = [
-        made.registry.get_sample_value(
-            "domination_consumer_lag_records", {"topic": "dominate", "partition": number}
-        )
-        for number in "01"
-    ]
-    assert lags == [4, 6]
+    worker.behind({0: Lag(5, 1.0), 1: Lag(7, 2.0)})
+    worker.behind({1: Lag(6, 3.0)})
+    count = made.registry.get_sample_value
+
+    def lags(unit: str) -> list[float | None]:
+        name = f"domination_consumer_lag_{unit}"
+        return [count(name, {"topic": "dominate", "partition": number}) for number in "01"]
+
+    assert (lags("records"), lags("seconds")) == ([None, 6], [None, 3])
+    other.behind({0: Lag(4, 0.5)})
+    assert (lags("records"), lags("seconds")) == ([4, 6], [0.5, 3])
+
+
+def test_a_process_tells_its_versions_and_what_it_uses() -> None:
+    count = Metrics(Settings()).registry.get_sample_value
+    versions = {
+        "version": __version__,
+        "python": sys.version.split()[0],
+        "bytewax": version("bytewax"),
+        "librdkafka": confluent_kafka.libversion()[0],
+    }
+    assert count("domination_build_info", versions) == 1
+    for name in ("cpu_seconds_total", "resident_memory_bytes", "open_fds", "start_time_seconds"):
+        value = count(f"process_{name}")
+        assert value is not None
+        assert value > 0
 
 
 class Stuck:

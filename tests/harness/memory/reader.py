@@ -50,6 +50,7 @@ class MemoryReader:
         """The membership at the last callback."""
         self._places: dict[int, int] = {}
         self._committed: dict[int, int] = {}
+        self._timestamps: dict[int, int] = {}
         self._unled: dict[int, Position] = {}
         self._failures: list[Exception] = []
 
@@ -77,7 +78,9 @@ class MemoryReader:
         """Tell records from markers."""
         found = [self.kafka.topic.record(*place) for place in taken]
         records = [record for record in found if record]
-        positions = {each.partition: Position(each.offset + 1) for each in records}
+        positions = {
+            each.partition: Position(each.offset + 1, timestamp=each.timestamp) for each in records
+        }
         self._places |= {partition: position.offset for partition, position in positions.items()}
         for partition, offset in taken:
             if partition in self.client.granted and offset >= self._places.get(partition, offset):
@@ -95,7 +98,7 @@ class MemoryReader:
             raise CallError("waiting for the committed offsets")
         firsts = self.kafka.topic.firsts
         self._places = {p: firsts[p] if at is None else at for p, at in places.items()}
-        self._committed = dict(self._places)
+        self._committed, self._timestamps = dict(self._places), {}
         self._unled = {
             p: Position(self._places[p]) for p, at in places.items() if again or at is None
         }
@@ -132,11 +135,15 @@ class MemoryReader:
 
     def committed(self, positions: Mapping[int, Position]) -> None:
         self._committed |= {partition: each.offset for partition, each in positions.items()}
+        self._timestamps |= {p: at.timestamp for p, at in positions.items() if at.timestamp >= 0}
 
     def places(self) -> dict[int, Place]:
         ends = self.kafka.topic.ends
         known = self.client.granted & self._committed.keys()
-        return {p: Place(self._committed[p], self._places[p], ends[p]) for p in known}
+        return {
+            p: Place(self._committed[p], self._places[p], ends[p], self._timestamps.get(p, -1))
+            for p in known
+        }
 
     def is_heard(self, timeout: float) -> bool:
         del timeout
