@@ -268,6 +268,7 @@ class KafkaReader:
         """Note offsets that are the group's now."""
         offsets = {partition: each.offset for partition, each in positions.items()}
         self._committed |= offsets
+        self._timestamps |= {n: at.timestamp for n, at in positions.items() if at.timestamp >= 0}
         self._starts.committed(offsets)
         self._timestamps |= {
             partition: each.timestamp

@@ -299,6 +299,16 @@ def test_the_picture_has_every_step_and_every_rule() -> None:
     assert {str(number + 1) for number in range(7)} <= words
 
 
+def test_the_page_tells_of_each_alert_what_to_do_and_of_no_other() -> None:
+    alerts = (ROOT / "deploy" / "prometheus" / "alerts.yml").read_text()
+    heads = re.findall(
+        r"^\*\*(Domination.*?)\*\*", (ROOT / "docs/operate.md").read_text(), re.MULTILINE
+    )
+    told = re.findall(r"Domination\w+", " ".join(heads))
+    assert told
+    assert sorted(told) == sorted(re.findall(r"- alert: (\w+)", alerts))
+
+
 def test_the_page_of_the_commands_is_that_of_the_code() -> None:
     made = [sys.executable, "-c", "import cli; print(cli.page(), end='')"]
     environment = CLEAN | {"PYTHONPATH": str(ROOT / "docs")}
