@@ -68,7 +68,7 @@ WRONG = {
     ),
     "records of its own": (
         "written = op.map('new', records, lambda b: Records(b.topic, b.values))",
-        "a step made records of its own: give the sink those it read",
+        "a step made records of its own: give the batch that it got, or batch.outcome(values)",
     ),
     "topics too few": (
         "written = op.map('topics', records, lambda b: b.outcome(b.values, topics=['x']))",
