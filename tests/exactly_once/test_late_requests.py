@@ -14,7 +14,8 @@ import pytest
 from harness.kafka_frames import FENCED, TRANSACTIONAL, Request
 from harness.kafka_proxy import Held, KafkaProxy
 from harness.letters import command, good, lay, sent_back
-from harness.pipeline import DOMINATION, HURT, Pipeline, Worker, eventually, run
+from harness.pipeline import Pipeline
+from harness.processes import DOMINATION, HURT, Worker, eventually, run
 from harness.records import humans
 
 if TYPE_CHECKING:

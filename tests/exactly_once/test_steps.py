@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from domination.exactly_once.ports import Committed
-    from harness.pipeline import Pipeline, Worker
+    from harness.pipeline import Pipeline
+    from harness.processes import Worker
 
 FLOW = """
 import bytewax.operators as op

@@ -23,7 +23,8 @@ from domination.settings import Settings, from_environment
 from harness import listening
 from harness.cutting_proxy import Door
 from harness.letters import good, lay
-from harness.pipeline import DOMINATION, ROOT, Pipeline, eventually, run
+from harness.pipeline import Pipeline
+from harness.processes import DOMINATION, ROOT, eventually, run
 from harness.records import BAD, humans, mixed
 from harness.secure_kafka import PASSWORD, USER, Right
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from domination.errors import DominationError
-    from harness.pipeline import Worker
+    from harness.processes import Worker
     from harness.secure_kafka import SecureKafka
 
 WRONG_PASSWORD: Final = "wrong-and-never-printed"
