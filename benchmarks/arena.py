@@ -28,7 +28,7 @@ from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 from domination.humans import encoded, human_ratings
 from domination.shadow import judge
 from harness.kafka_server import KafkaServer
-from harness.pipeline import ROOT, eventually
+from harness.processes import ROOT, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

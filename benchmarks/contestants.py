@@ -12,7 +12,7 @@ import confluent_kafka
 import harness.streams as kafka_streams
 from arena import COMMIT_SECONDS
 from harness.contender import CONTENDERS, Contender
-from harness.pipeline import ROOT
+from harness.processes import ROOT
 
 _PROGRAMS: Final = Path(__file__).parent / "contestants"
 _LIMIT: Final = ROOT / ".rivals" / "limit" / "limit"

@@ -24,7 +24,7 @@ from domination.humans import human_ratings
 from domination.settings import from_environment
 from domination.shadows import encode, judge
 from harness.clickhouse_core import ClickHouseCore
-from harness.pipeline import eventually
+from harness.processes import eventually
 
 WORKER: Final = [sys.executable, "-m", "domination", "worker"]
 _AS_IT_COMES: Final = "kafka_flush_interval_ms = 1000"

@@ -15,7 +15,7 @@ import click
 
 from arena import Arena, Load, Run, arena, end, usage
 from bench import save
-from harness.pipeline import eventually
+from harness.processes import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

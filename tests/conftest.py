@@ -1,4 +1,4 @@
-"""Fixtures: a real Kafka and ClickHouse for the session, others to break, and pipelines."""
+"""Fixtures: a real Kafka and ClickHouse for the session, others to break, pipelines, and sites."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import uuid
+from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -17,6 +18,8 @@ import harness.clickhouse_server as clickhouse
 import harness.secure_kafka as secure
 from harness import kafka_server
 from harness.clickhouse_core import ClickHouseCore
+from harness.kafka_site import KafkaSite
+from harness.memory.site import MemorySite
 from harness.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from playwright.sync_api import Browser
+
+    from harness.site import Site
 
 CI = bool(os.environ.get("CI"))
 
@@ -64,6 +69,16 @@ def pipeline(bootstrap_servers: str, tmp_path: Path) -> Iterator[Pipeline]:
     made = Pipeline(bootstrap_servers, tmp_path)
     yield made
     made.end()
+
+
+@pytest.fixture(params=["memory", "kafka"])
+def site(request: pytest.FixtureRequest) -> Iterator[Site]:
+    """Give where a reader or a writer is tried: in memory, and on the shared Kafka."""
+    if request.param == "memory":
+        yield MemorySite()
+        return
+    with closing(KafkaSite(request.getfixturevalue("bootstrap_servers"))) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

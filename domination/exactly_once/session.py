@@ -101,7 +101,10 @@ class Session:
         """Take what the sink is given, once; say whose it is."""
         origin = outcome.records.origin
         if not isinstance(origin, Origin):
-            raise BrokenContractError("a step made records of its own: give the sink those it read")
+            raise BrokenContractError(
+                "a step made records of its own: give the batch that it got, or "
+                "batch.outcome(values)"
+            )
         if origin.session is not self:
             raise BrokenContractError(
                 "a step has moved a batch to another worker: keep the steps stateless"

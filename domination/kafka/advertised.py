@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from domination.kafka.client_log import ClientLog
+
 # Those that the client is given have the NodeId -1.
 _LEARNED: Final = re.compile(r": (?:\w+://)?(\S+)/\d+: Added new broker with NodeId \d")
 _DEBUG: Final = "broker"
@@ -23,7 +25,7 @@ _EVERYTHING: Final = 7
 class Advertised:
     """The logger of one client: it notes the addresses that the client learns."""
 
-    def __init__(self, log: logging.Logger) -> None:
+    def __init__(self, log: ClientLog) -> None:
         self._log = log
         self.addresses: dict[str, None] = {}
         """In order, each once."""

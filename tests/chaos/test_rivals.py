@@ -14,7 +14,7 @@ from harness import late, streams
 from harness.contender import CONTENDERS, OURS, Contender
 from harness.kafka_frames import Request
 from harness.kafka_proxy import KafkaProxy
-from harness.pipeline import ROOT
+from harness.processes import ROOT
 from harness.trial import ANOMALIES, Result
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient
 
 from conftest import need
 from harness import kafka_server
-from harness.pipeline import DOMINATION, run
+from harness.processes import DOMINATION, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,7 @@ from domination.cli.main import COMMANDS, cli, main
 from domination.errors import Exit
 from domination.settings import Settings, environment_name
 from harness.commands import commands
-from harness.pipeline import BYTEWAX, CLEAN, DOMINATION, run
+from harness.processes import BYTEWAX, CLEAN, DOMINATION, run
 
 if TYPE_CHECKING:
     from harness.pipeline import Pipeline

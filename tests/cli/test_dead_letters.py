@@ -8,7 +8,7 @@ from confluent_kafka import Producer
 
 from harness import foreign
 from harness.letters import command
-from harness.pipeline import eventually
+from harness.processes import eventually
 from harness.records import humans
 
 if TYPE_CHECKING:

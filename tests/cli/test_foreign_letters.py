@@ -18,7 +18,7 @@ from domination.monitor.topics import TopicsProbe
 from domination.settings import from_environment
 from harness import foreign
 from harness.letters import FAULT, command, good, lay, sent_back
-from harness.pipeline import eventually
+from harness.processes import eventually
 
 if TYPE_CHECKING:
     from domination.exactly_once.batch import Header, Headers

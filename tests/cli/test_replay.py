@@ -17,7 +17,7 @@ from domination.kafka.cluster import Cluster
 from domination.settings import from_environment
 from harness.kafka_proxy import KafkaProxy
 from harness.letters import command, good, lay, sent_back
-from harness.pipeline import DOMINATION, eventually
+from harness.processes import DOMINATION, eventually
 
 if TYPE_CHECKING:
     from harness.pipeline import Pipeline

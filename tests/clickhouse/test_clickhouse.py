@@ -21,7 +21,7 @@ from domination.errors import Exit
 from domination.settings import Settings
 from harness.clickhouse_server import PASSWORD
 from harness.kafka_server import free_ports
-from harness.pipeline import DOMINATION, run
+from harness.processes import DOMINATION, run
 
 if TYPE_CHECKING:
     import subprocess

@@ -23,7 +23,7 @@ from domination.settings import Settings
 from domination.shadow import ShadowType, judge
 from domination.shadows import encode
 from domination.shadows import judge as judge_all
-from harness.pipeline import eventually
+from harness.processes import eventually
 from harness.records import humans
 from harness.strategies import ratings, unique_ids, values
 

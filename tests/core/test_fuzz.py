@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from domination.exactly_once.batch import Fault
 from domination.ratings import Reason, parse
 from harness import oracle, ratings_oracle, strategies
-from harness.pipeline import eventually
+from harness.processes import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.pipeline import Pipeline, Worker
+    from harness.pipeline import Pipeline
+    from harness.processes import Worker
 
 PARTITIONS: Final = 3
 OWN: Final = "domination.error."

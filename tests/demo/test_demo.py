@@ -15,7 +15,7 @@ import pytest
 
 from domination.demo.counts import Snapshot
 from harness import listening
-from harness.pipeline import CLEAN, DOMINATION, ROOT, run
+from harness.processes import CLEAN, DOMINATION, ROOT, run
 from harness.terminal import written
 
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from harness.pipeline import CLEAN, ROOT
+from harness.processes import CLEAN, ROOT
 from harness.terminal import written
 
 SHOW = """

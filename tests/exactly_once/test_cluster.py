@@ -16,7 +16,7 @@ from chaos_cluster import PARTITIONS, scene
 from conftest import need
 from harness.kafka_cluster import KafkaCluster
 from harness.kafka_server import free_ports, why_not
-from harness.pipeline import eventually
+from harness.processes import eventually
 from harness.world import World
 
 if TYPE_CHECKING:

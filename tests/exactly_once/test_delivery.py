@@ -22,7 +22,7 @@ from domination.letter import FORM
 from domination.settings import from_environment
 from harness import foreign
 from harness.kafka_server import free_ports
-from harness.pipeline import BYTEWAX, WORKER, eventually
+from harness.processes import BYTEWAX, WORKER, eventually
 from harness.records import BAD, SECRET, humans, mixed
 
 if TYPE_CHECKING:

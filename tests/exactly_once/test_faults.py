@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.pipeline import HURT
+from harness.processes import HURT
 from harness.records import humans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from harness.kafka_server import KafkaServer
-    from harness.pipeline import Pipeline, Worker
+    from harness.pipeline import Pipeline
+    from harness.processes import Worker
 
 RATE = 2_000
 

@@ -1,10 +1,9 @@
-"""The library for others: the program that docs/change.md shows, broken steps, and what stays."""
+"""The program that docs/change.md shows: killed on a real Kafka, and its steps without one."""
 
 from __future__ import annotations
 
 import random
 import re
-import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
@@ -22,11 +21,12 @@ import bills
 from domination.exactly_once.batch import Batch, Fault, Headers, Outcome, Records, Reject
 from domination.exactly_once.dead_letter import Form
 from harness import listening
-from harness.pipeline import CLEAN, ROOT, Pipeline, Worker, eventually
-from harness.records import humans
+from harness.processes import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from harness.pipeline import Pipeline
 
 BILLS: Final = (sys.executable, "docs/examples/bills.py")
 DEAD: Final = bills.TOPICS.dead_letters
@@ -304,181 +304,3 @@ def test_the_steps_need_no_broker_to_be_tried() -> None:
 def test_a_poll_of_nothing_but_rejects_leaves_no_value() -> None:
     batch = settled([None, b"[]"], [None, None])
     assert (list(batch.values), len(batch.rejects)) == ([], 2)
-
-
-# Steps that break their contract.
-
-WRONG: Final = """
-import logging, sys
-import bytewax.operators as op
-from bytewax.dataflow import Dataflow
-from domination.exactly_once import operators as xop, session
-from domination.exactly_once.batch import Records
-from domination.exactly_once.ends import Ends
-from domination.exactly_once.options import Topics
-
-logging.basicConfig(level="INFO")
-session.STUCK_SECONDS = {stuck}
-servers, read, write, dead_letters, group = sys.argv[1:]
-ends = Ends({{"bootstrap.servers": servers}}, Topics(read, (write,), dead_letters), group)
-flow = Dataflow("wrong")
-batches = op.input("records", flow, ends.source)
-broken = {step}
-op.output("values", broken, ends.sink)
-ends.run(flow, workers=2)
-"""
-
-
-@pytest.mark.parametrize(
-    ("step", "said"),
-    [
-        ("op.filter('drop', batches, lambda batch: False)", "drops or keeps batches"),
-        ("op.flat_map('twice', batches, lambda b: [b, b])", "gave the sink a batch twice"),
-        ("op.redistribute('move', batches)", "moved a batch to another worker"),
-        (
-            "op.map('lose', batches, lambda b: b.outcome(b.items[1:]))",
-            "lost or added records",
-        ),
-        ("op.map('own', batches, lambda b: Records('x', b.items))", "made records of its own"),
-        ("op.flat_map('apart', batches, lambda b: b.items)", "gave a bytes"),
-        ("op.map('raise', batches, lambda b: 1 / 0)", "ZeroDivisionError"),
-        ("xop.map_batch('raise', batches, lambda b: {}[0])", "exactly_once:KeyError: 0\nTraceback"),
-    ],
-)
-def test_a_step_that_breaks_the_contract_ends_the_program_with_1_and_none_of_it_is_committed(
-    pipeline: Pipeline, step: str, said: str
-) -> None:
-    pipeline.create()
-    pipeline.send(humans(200))
-    arguments = pipeline.bootstrap_servers, pipeline.input, pipeline.output, pipeline.dead
-    # Nobody waits for a batch that does not come where something else is wrong.
-    stuck = 1 if "drops" in said else 600
-    command = (sys.executable, "-c", WRONG.format(step=step, stuck=stuck))
-    worker = pipeline.worker(*arguments, pipeline.group, command=command)
-
-    def ended() -> bool:
-        pipeline.send(humans(20))  # Each batch is moved or not, by chance.
-        return worker.process.poll() is not None
-
-    eventually(ended)
-    assert worker.wait() == 1, worker.output
-    assert said in worker.output
-    assert len(pipeline.read(pipeline.output).records) == sum(pipeline.committed().values())
-
-
-# Timestamps.
-
-TIMED: Final = """
-import sys
-import bytewax.operators as op
-from bytewax.dataflow import Dataflow
-from domination.exactly_once.ends import Ends
-from domination.exactly_once.options import Topics
-
-servers, read, write, dead_letters, group = sys.argv[1:]
-ends = Ends({{"bootstrap.servers": servers}}, Topics(read, (write,), dead_letters), group)
-flow = Dataflow("timed")
-batches = op.input("records", flow, ends.source)
-values = op.map("values", batches, lambda batch: {outcome})
-op.output("out", values, ends.sink)
-ends.run(flow)
-"""
-
-
-def test_a_topic_may_refuse_a_carried_timestamp_and_takes_the_time_of_writing(
-    pipeline: Pipeline,
-) -> None:
-    pipeline.create(output={"message.timestamp.before.max.ms": "60000"})
-    producer = Producer({"bootstrap.servers": pipeline.bootstrap_servers})
-    producer.produce(pipeline.input, b"old", timestamp=STARTED)
-    assert producer.flush(30) == 0
-    arguments = pipeline.bootstrap_servers, pipeline.input, pipeline.output, pipeline.dead
-
-    def started(outcome: str) -> Worker:
-        command = (sys.executable, "-c", TIMED.format(outcome=outcome))
-        return pipeline.worker(*arguments, pipeline.group, command=command)
-
-    carried = started("batch")
-    assert carried.wait() == 1
-    assert "UnwritableError: a topic refuses what is written to it" in carried.output
-    assert "message.timestamp" in carried.output
-    assert pipeline.read(pipeline.output).records == []
-    started("batch.outcome(batch.items, timestamps=[0] * len(batch.items))")
-    pipeline.drained()
-    (record,) = pipeline.read(pipeline.output).records
-    assert record.timestamp()[1] > STARTED + 3_000_000
-
-
-# What it leaves alone.
-
-
-def python(code: str) -> subprocess.CompletedProcess[str]:
-    """Run code in an interpreter of its own."""
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env=CLEAN,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-
-
-@pytest.mark.parametrize("module", ["", ".batch", ".options", ".reserved", ".dead_letter", ".rule"])
-def test_what_travels_and_what_is_told_load_no_kafka_client_and_no_bytewax(module: str) -> None:
-    code = f"import sys, domination.exactly_once{module}\n"
-    code += "print({'bytewax', 'confluent_kafka'} & {each.split('.')[0] for each in sys.modules})"
-    assert python(code).stdout == "set()\n"
-
-
-LEFT_ALONE: Final = """
-import gc, logging, os, signal, sys
-sys.path += ["tests"]
-from harness import listening
-
-def state():
-    loggers = list(map(logging.getLogger, (None, "domination", "exactly_once")))
-    return {
-        "gc": gc.get_threshold(),
-        "signals": [signal.getsignal(each) for each in sorted(signal.valid_signals())],
-        "wake-up": signal.set_wakeup_fd(-1),
-        "logging": [(each.level, each.handlers[:]) for each in loggers],
-        "listens": listening.addresses(os.getpid()),
-    }
-
-found = [state()]
-import bytewax.operators as op
-from bytewax.dataflow import Dataflow
-from domination.exactly_once.defaults import StopEvent
-from domination.exactly_once.ends import Ends
-from domination.exactly_once.options import Options, Topics
-from domination.kafka.faults import UnavailableError
-
-class Watching(StopEvent):
-    def pause(self, seconds):
-        found.append(state())
-        super().pause(seconds)
-
-topics = Topics("orders", ("bills",), "letters")
-options = Options(availability_timeout=0.5)
-ends = Ends({"bootstrap.servers": "127.0.0.1:1"}, topics, "g", options=options, stop=Watching())
-flow = Dataflow("nothing")
-op.output("out", op.input("in", flow, ends.source), ends.sink)
-try:
-    ends.run(flow)
-except UnavailableError as error:
-    print(error)
-found.append(state())
-print(len(found) > 2, [name for each in found for name in each if each[name] != found[0][name]])
-"""
-
-
-def test_the_ends_log_and_raise_and_leave_signals_handlers_gc_and_ports_alone() -> None:
-    ended = python(LEFT_ALONE)
-    error, left = ended.stdout.splitlines()
-    assert "no broker at 127.0.0.1:1" in error
-    assert left == "True []"
-    # Where nobody has set up logging, Python itself prints warnings and errors.
-    assert error in ended.stderr.splitlines()
-    assert "Traceback" not in ended.stderr

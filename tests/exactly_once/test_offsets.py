@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 from confluent_kafka import KafkaException, Producer, TopicPartition
 
-from harness.pipeline import DOMINATION, HURT, Pipeline, eventually, run
+from harness.processes import DOMINATION, HURT, eventually, run
 from harness.records import humans
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.kafka_server import KafkaServer
-    from harness.pipeline import Worker
+    from harness.pipeline import Pipeline
+    from harness.processes import Worker
 
 
 def send_in_a_transaction(pipeline: Pipeline, count: int) -> None:

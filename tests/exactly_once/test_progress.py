@@ -15,14 +15,15 @@ import pytest
 
 from harness.kafka_proxy import KafkaProxy
 from harness.kafka_server import free_ports
-from harness.pipeline import DOMINATION, HURT, eventually, run
+from harness.processes import DOMINATION, HURT, eventually, run
 from harness.records import humans
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from harness.kafka_server import KafkaServer
-    from harness.pipeline import Pipeline, Worker
+    from harness.pipeline import Pipeline
+    from harness.processes import Worker
 
 
 def test_answers_that_take_a_second_are_waited_for(pipeline: Pipeline) -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from domination.exactly_once.batch import BrokenContractError, Fault, Outcome, Records, Reject
-from domination.exactly_once.defaults import Quiet
 from domination.exactly_once.errors import GaveUpError
 from domination.exactly_once.ports import CallError
 from domination.exactly_once.session import STUCK_SECONDS
@@ -26,7 +25,6 @@ from harness.memory.writer import MemoryWriter
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from domination.exactly_once.ports import Committed
 
 BAD = Fault("bad", "it is bad")
 
@@ -130,20 +128,12 @@ def test_each_batch_that_reaches_the_sink_begins_the_wait_anew() -> None:
     assert alone.turn() == []
 
 
-def work(alone: Alone, turns: int) -> None:
-    """Let a dataflow run whose steps do nothing, a tenth of a second a turn."""
-    for _ in range(turns):
-        alone.clock.sleep(0.1)
-        for batch in alone.turn() or ():
-            alone.session.write(values(batch))
-
-
 def test_a_session_gives_up_once_nobody_has_answered_for_its_limit() -> None:
     preflight = Ready()
     preflight.fault = UnavailableError("nobody")
     alone = Alone(Kafka(), preflight=preflight, limit=120.0)
     with pytest.raises(GaveUpError, match="gave up after 120 s: nobody"):
-        work(alone, 2000)
+        alone.work(2000)
     assert 120.0 < alone.clock.now() < 121.0
     assert alone.session.unready == "has not heard from the broker"
 
@@ -151,11 +141,11 @@ def test_a_session_gives_up_once_nobody_has_answered_for_its_limit() -> None:
 @pytest.mark.parametrize("outcome", ["never", "slow", "refused", "unanswered"])
 def test_a_session_gives_up_once_no_call_has_succeeded_for_its_limit(outcome: str) -> None:
     alone = Alone(Kafka(), limit=120.0)
-    work(alone, 30)
+    alone.work(30)
     began = alone.clock.now()
     alone.line.fate = Fate(outcome)
     with pytest.raises(GaveUpError):
-        work(alone, 2000)
+        alone.work(2000)
     # The trouble begins with the next commit, and the last call may take its time.
     assert 120.0 < alone.clock.now() - began < 140.0
 
@@ -166,10 +156,10 @@ def test_trouble_that_ends_in_time_is_forgotten() -> None:
         alone.line.fate = Fate("never")
         until = alone.clock.now() + 100
         while alone.clock.now() < until:
-            work(alone, 1)
+            alone.work(1)
         before = dict(alone.kafka.committed)
         alone.line.fate = Fate(records=1000)
-        work(alone, 30)
+        alone.work(30)
         assert alone.kafka.committed != before
 
 
@@ -185,17 +175,17 @@ class Changing(Alone):
 
 def test_who_has_left_the_group_stays_away_also_where_it_is_to_read_otherwise() -> None:
     alone = Changing(Kafka())
-    work(alone, 30)
+    alone.work(30)
     alone.line.fate = Fate("never")
     while alone.kafka.group.members:
-        work(alone, 1)
+        alone.work(1)
     assert "has left the group" in (alone.session.unready or "")
     alone.how = "slower"
-    work(alone, 3)
+    alone.work(3)
     assert alone.how is None
     assert not alone.kafka.group.members
     alone.line.fate = Fate(records=1000)
-    work(alone, 100)
+    alone.work(100)
     assert alone.session.unready is None
 
 
@@ -226,12 +216,12 @@ class Cut(Alone):
 
 def test_what_cuts_off_reader_and_writer_at_once_renews_the_producer_once() -> None:
     alone = Cut(Kafka(), Kinds(writer=Doubtful))
-    work(alone, 30)
+    alone.work(30)
     writer = alone.writer
     assert isinstance(writer, Doubtful)
     before = writer.renewals
     alone.cut = writer.doubt = True
-    work(alone, 30)
+    alone.work(30)
     assert writer.renewals == before + 1
 
 
@@ -248,7 +238,7 @@ def test_the_preflight_names_what_an_error_does_not_tell() -> None:
     preflight.name = MissingError([OUTPUT])
     alone = Alone(Kafka(), Kinds(writer=Hurt), preflight=preflight)
     with pytest.raises(MissingError, match=f"no topic {OUTPUT}"):
-        work(alone, 20)
+        alone.work(20)
 
 
 def test_what_the_preflight_finds_ends_the_session() -> None:
@@ -276,64 +266,6 @@ def test_a_record_that_a_topic_no_longer_takes_becomes_a_dead_letter() -> None:
             alone.session.write(batch.outcome([large, *batch.values[1:]]))
     assert len([sent for sent in alone.kafka.visible() if sent.topic == DEAD_LETTERS]) > 1
     assert not [sent for sent in alone.kafka.visible() if sent.value == large]
-
-
-class Heard(Quiet):
-    """Keeps what it hears."""
-
-    def __init__(self) -> None:
-        self.transactions: list[Committed] = []
-        self.outcomes: list[str] = []
-
-    def committed(self, committed: Committed) -> None:
-        self.transactions.append(committed)
-
-    def ended(self, outcome: str) -> None:
-        self.outcomes.append(outcome)
-
-
-def commit_one(alone: Alone, columns: dict[str, Any], faults: list[Fault | None]) -> None:
-    batch = alone.batch()
-    left = batch.reject(faults)
-    alone.session.write(left.outcome(left.items, **columns))
-    alone.clock.sleep(1.0)
-    alone.turn()
-
-
-def test_the_observer_hears_what_a_transaction_held() -> None:
-    heard = Heard()
-    alone = Alone(Kafka(), observer=heard)
-    commit_one(alone, {"kinds": ["good"]}, [BAD, None])
-    committed = heard.transactions[-1]
-    assert committed.records == 2
-    assert committed.kinds == [["good"]]
-    assert committed.rejects == {"bad": 1}
-    assert committed.dropped == {}
-    assert committed.seconds == pytest.approx(1.0)
-
-
-def test_the_observer_hears_of_a_transaction_that_is_aborted() -> None:
-    heard = Heard()
-    alone = Alone(Kafka(), observer=heard)
-    alone.session.write(values(alone.batch()))
-    alone.clock.sleep(1.0)
-    before = len(heard.transactions)
-    alone.kafka.group.generation += 1  # Its offsets are refused.
-    alone.turn()
-    assert heard.outcomes == ["aborted"]
-    assert len(heard.transactions) == before
-
-
-def test_the_observer_hears_of_a_transaction_whose_outcome_is_unknown() -> None:
-    heard = Heard()
-    alone = Alone(Kafka(), observer=heard)
-    alone.session.write(values(alone.batch()))
-    alone.clock.sleep(1.0)
-    alone.line.fate = Fate("unanswered")
-    alone.turn()
-    alone.line.fate = Fate(records=1000)
-    alone.turn()
-    assert heard.outcomes == ["unknown"]
 
 
 def test_a_session_that_is_to_end_waits_for_what_is_in_flight_and_commits_it() -> None:
@@ -369,38 +301,3 @@ def test_a_session_that_closes_leaves_the_group_and_commits_nothing_more() -> No
     assert alone.turn() is None
     assert not alone.kafka.group.members
     assert alone.kafka.committed == before
-
-
-class Raising(Quiet):
-    """Raises what it hears of changes and of the end, once it is told to."""
-
-    def __init__(self) -> None:
-        self.raises = False
-
-    def changed(self) -> None:
-        if self.raises:
-            raise ZeroDivisionError
-
-    closed = changed
-
-
-def test_an_observer_that_raises_at_a_change_does_not_hide_it() -> None:
-    observer = Raising()
-    alone = Alone(Kafka(), observer=observer)
-    alone.session.write(values(alone.batch()))
-    observer.raises = True
-    alone.kafka.group.rebalance(("a", "nobody"))
-    with pytest.raises(ZeroDivisionError):
-        work(alone, 20)
-    assert alone.rule.repairing
-
-
-def test_an_observer_that_raises_at_the_end_keeps_nobody_from_leaving_the_group() -> None:
-    observer = Raising()
-    alone = Alone(Kafka(), observer=observer)
-    alone.session.write(values(alone.batch()))
-    observer.raises = True
-    with pytest.raises(ZeroDivisionError):
-        alone.session.close()
-    assert not alone.kafka.group.members
-    assert not [entry for entry in alone.kafka.log if entry.visible is None]

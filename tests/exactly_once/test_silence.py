@@ -13,13 +13,14 @@ from urllib.request import urlopen
 import pytest
 
 from harness.kafka_proxy import KafkaProxy
-from harness.pipeline import eventually
+from harness.processes import eventually
 from harness.records import humans
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.pipeline import Pipeline, Sent, Worker
+    from harness.pipeline import Pipeline, Sent
+    from harness.processes import Worker
 
 SECONDS = 15
 

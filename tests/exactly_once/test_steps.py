@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from domination.exactly_once.ports import Committed
-    from harness.pipeline import Pipeline, Worker
+    from harness.pipeline import Pipeline
+    from harness.processes import Worker
 
 FLOW = """
 import bytewax.operators as op
@@ -68,7 +69,7 @@ WRONG = {
     ),
     "records of its own": (
         "written = op.map('new', records, lambda b: Records(b.topic, b.values))",
-        "a step made records of its own: give the sink those it read",
+        "a step made records of its own: give the batch that it got, or batch.outcome(values)",
     ),
     "topics too few": (
         "written = op.map('topics', records, lambda b: b.outcome(b.values, topics=['x']))",

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from harness import streams
-from harness.pipeline import ROOT
+from harness.processes import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path

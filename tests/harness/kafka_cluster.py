@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 
 from harness.kafka_proxy import KafkaProxy
 from harness.kafka_server import KafkaServer, free_ports
-from harness.pipeline import eventually
+from harness.processes import eventually
 
 if TYPE_CHECKING:
     from pathlib import Path

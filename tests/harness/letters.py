@@ -10,7 +10,7 @@ from domination.exactly_once.batch import Fault, Headers, Record
 from domination.exactly_once.dead_letter import Coordinates
 from domination.letter import FORM
 from domination.ratings import Reason
-from harness.pipeline import DOMINATION, run
+from harness.processes import DOMINATION, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from domination.exactly_once.batch import Fault
+from domination.exactly_once.batch import Fault, Record
 from domination.exactly_once.dead_letter import Form
 from domination.exactly_once.ports import CallError, NotYetToldError
 from domination.exactly_once.target import Target
@@ -14,7 +14,7 @@ from domination.kafka.faults import Rights
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
 
-    from domination.exactly_once.batch import Headers, Record, Records
+    from domination.exactly_once.batch import Headers, Records
     from domination.exactly_once.ports import Change, Reader, Writer
     from domination.exactly_once.rule import Position
 
@@ -175,3 +175,43 @@ def _once(made: Callable[[], Any]) -> None:
         if error.retriable:
             raise _RetriableError from error
         raise
+
+
+def given(*values: bytes | None, timestamp: int = 1000) -> list[Record]:
+    """Make records to send, each with a key and a header."""
+    return [
+        Record("", 0, 0, timestamp + i, b"key", value, [("name", b"body")])
+        for i, value in enumerate(values)
+    ]
+
+
+def opened(site: Site, name: str = "one", outputs: int = 1) -> Writer:
+    """Make a writer with an open transaction."""
+    writer = renewed(site.writer(name, outputs))
+    writer.begin()
+    return writer
+
+
+def read_back(site: Site, reader: Reader, *values: bytes | None) -> Records:
+    """Send records to partition 0, and read them in one batch."""
+    site.send(0, *given(*values))
+    found = batch(reader)
+    assert list(found.values) == list(values)
+    return found
+
+
+def commit(site: Site, writer: Writer, reader: Reader, places: dict[int, Position]) -> None:
+    """Commit with these offsets, and wait until that can be seen."""
+    member, _ = reader.membership()
+    writer.send_offsets(places, member, 5.0)
+    end(site, writer.commit)
+
+
+def end(site: Site, made: Callable[[float], None]) -> None:
+    """End a transaction, and wait until that can be seen."""
+    call(lambda: made(5.0))
+    site.ended()
+
+
+def values(site: Site, topic: str) -> list[bytes | None]:
+    return [each.value for each in site.read(topic)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from harness.pipeline import ROOT
+from harness.processes import ROOT
 
 HOME: Final = ROOT / ".rivals" / "streams"
 POM: Final = ROOT / "benchmarks" / "contestants" / "pom.xml"

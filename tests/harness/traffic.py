@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from harness import oracle
-from harness.pipeline import eventually
+from harness.processes import eventually
 from harness.records import BAD, humans
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import orjson
 
 from harness import oracle
-from harness.pipeline import ROOT, Pipeline, Worker
+from harness.pipeline import Pipeline
+from harness.processes import ROOT, Worker
 from harness.traffic import PARTITIONS, Onlooker, Traffic
 from harness.world import SESSION_SECONDS
 

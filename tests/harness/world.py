@@ -15,7 +15,8 @@ from confluent_kafka import KafkaException, Producer
 
 from harness import oracle
 from harness.kafka_proxy import KafkaProxy
-from harness.pipeline import HURT, Pipeline, Worker, eventually
+from harness.pipeline import Pipeline
+from harness.processes import HURT, Worker, eventually
 from harness.traffic import PARTITIONS, SHORT, Onlooker, Traffic
 
 if TYPE_CHECKING:

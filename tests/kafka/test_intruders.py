@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from confluent_kafka.admin import AclOperation, AdminClient, ResourcePatternType, ResourceType
+from confluent_kafka.admin import AclOperation, AdminClient, ResourceType
 
 from domination import advice, connection
 from domination.errors import Exit
@@ -23,28 +23,20 @@ from domination.settings import Settings, from_environment
 from harness import listening
 from harness.cutting_proxy import Door
 from harness.letters import good, lay
-from harness.pipeline import DOMINATION, ROOT, Pipeline, eventually, run
+from harness.processes import DOMINATION, ROOT, eventually, run
 from harness.records import BAD, humans, mixed
-from harness.secure_kafka import PASSWORD, USER, Right
+from harness.secure_guest import Guest
+from harness.secure_kafka import PASSWORD, Right
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator, Mapping
 
     from domination.errors import DominationError
-    from harness.pipeline import Worker
+    from harness.processes import Worker
     from harness.secure_kafka import SecureKafka
 
 WRONG_PASSWORD: Final = "wrong-and-never-printed"
-KINDS: Final = {
-    "topic": (ResourceType.TOPIC, ResourcePatternType.LITERAL),
-    "group": (ResourceType.GROUP, ResourcePatternType.LITERAL),
-    "transactional ids that begin with": (
-        ResourceType.TRANSACTIONAL_ID,
-        ResourcePatternType.PREFIXED,
-    ),
-}
-ROW: Final = re.compile(rf"^\| ([A-Z]+) \| ({'|'.join(KINDS)}) `([^`]+)`", re.MULTILINE)
 BROKEN: Final = (b"bad", b"key")
 COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "check": ("check", "kafka"),
@@ -52,37 +44,6 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "produce": ("produce", "--count", "3"),
 }
 EVERY: Final = tuple(COMMANDS)
-
-
-class Guest(Pipeline):
-    """A pipeline that comes in by the secure door; its set-up and its oracle are the super user."""
-
-    def __init__(self, kafka: SecureKafka, directory: Path) -> None:
-        super().__init__(kafka.bootstrap_servers, directory)
-        password = directory / "password"
-        password.write_text(f"{PASSWORD}\n")
-        self.environment |= {
-            "DOMINATION_KAFKA_BOOTSTRAP_SERVERS": kafka.address,
-            "DOMINATION_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
-            "DOMINATION_KAFKA_SASL_MECHANISM": "SCRAM-SHA-256",
-            "DOMINATION_KAFKA_SASL_USERNAME": USER,
-            "DOMINATION_KAFKA_SASL_PASSWORD_FILE": str(password),
-            "DOMINATION_KAFKA_SSL_CA_LOCATION": str(kafka.authority),
-        }
-
-    def rights(self) -> dict[str, Right]:
-        """Give the rights that docs/operate.md asks for, by the names they have there."""
-        names = dict(zip(Settings().topics, (self.input, self.output, self.dead), strict=True))
-        names |= {Settings().group: self.group, Settings().id_prefix: f"domination/{self.group}/"}
-        return {
-            name: Right(AclOperation[operation], *_at(kind, names[name]))
-            for operation, kind, name in ROW.findall((ROOT / "docs" / "operate.md").read_text())
-        }
-
-
-def _at(kind: str, name: str) -> tuple[ResourceType, str, ResourcePatternType]:
-    resource, pattern = KINDS[kind]
-    return resource, name, pattern
 
 
 @dataclass(frozen=True)

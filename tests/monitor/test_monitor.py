@@ -17,7 +17,8 @@ from conftest import need
 from domination.shadow import LABELS
 from harness import listening
 from harness.kafka_server import free_ports
-from harness.pipeline import DOMINATION, Pipeline, eventually, run
+from harness.pipeline import Pipeline
+from harness.processes import DOMINATION, eventually, run
 from harness.records import BAD, mixed
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
     from harness.kafka_server import KafkaServer
-    from harness.pipeline import Worker
+    from harness.processes import Worker
 
 MONITOR: Final = (*DOMINATION, "monitor")
 # Where a page has to be legible: on a phone, a laptop, a wall.

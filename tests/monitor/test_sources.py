@@ -13,7 +13,7 @@ from domination.monitor.probe import Probe
 from domination.monitor.rate import Rate
 from domination.monitor.rows import BUCKET_SECONDS, Tables
 from domination.settings import Settings
-from harness.pipeline import eventually
+from harness.processes import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.pipeline import ROOT, run
+from harness.processes import ROOT, run
 
 if TYPE_CHECKING:
     import subprocess

@@ -15,7 +15,7 @@ from bench import rounds, row, table
 from contestants import OURS, Contestant
 from domination.shadow import ShadowType
 from domination.shadows import encode
-from harness.pipeline import WORKER
+from harness.processes import WORKER
 
 if TYPE_CHECKING:
     from pathlib import Path

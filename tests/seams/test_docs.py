@@ -24,13 +24,14 @@ from domination.exactly_once.reserved import RESERVED
 from domination.settings import from_environment
 from harness.commands import commands
 from harness.kafka_server import free_ports
-from harness.pipeline import CLEAN, ROOT, Pipeline, eventually
+from harness.processes import CLEAN, ROOT, eventually
 from harness.records import mixed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from conftest import Database
+    from harness.pipeline import Pipeline
 
 PAGE: Final = ROOT / "docs" / "cli.md"
 CHANGE: Final = ROOT / "docs" / "change.md"

@@ -17,7 +17,7 @@ from domination.worker.lifecycle import Lifecycle
 from domination.worker.metrics import Metrics
 from harness.commands import called
 from harness.kafka_server import free_ports
-from harness.pipeline import ROOT
+from harness.processes import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

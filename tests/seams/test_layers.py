@@ -311,3 +311,13 @@ def test_no_command_knows_another_or_the_group() -> None:
             known = imported(module)
             assert not [each for each in known if each.startswith("domination.cli.commands")]
             assert "domination.cli.main" not in known
+
+
+def test_no_file_is_longer_than_350_lines() -> None:
+    files = [
+        path
+        for folder in (OURS, "dataflows", "tests", "benchmarks", "docs")
+        for path in (ROOT / folder).rglob("*.py")
+    ]
+    assert len(files) > len(SOURCES)
+    assert not [str(path) for path in files if len(path.read_text().splitlines()) > 350]

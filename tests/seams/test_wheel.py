@@ -11,7 +11,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from harness.pipeline import CLEAN, ROOT
+from harness.processes import CLEAN, ROOT
 from harness.records import humans
 
 if TYPE_CHECKING:

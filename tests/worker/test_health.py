@@ -28,7 +28,7 @@ from domination.worker.health import Health
 from domination.worker.lifecycle import Lifecycle
 from domination.worker.metrics import Metrics
 from harness.kafka_server import free_ports
-from harness.pipeline import CLEAN, ROOT, WORKER, Worker, eventually, run
+from harness.processes import CLEAN, ROOT, WORKER, Worker, eventually, run
 from harness.records import BAD, mixed
 
 if TYPE_CHECKING:

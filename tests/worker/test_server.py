@@ -22,7 +22,7 @@ from domination.worker.lifecycle import Lifecycle
 from domination.worker.metrics import Metrics
 from domination.worker.server import MOST_CONNECTIONS, Handler
 from harness.kafka_server import free_ports
-from harness.pipeline import ROOT, WORKER, Worker, eventually
+from harness.processes import ROOT, WORKER, Worker, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -140,3 +140,10 @@ class Alone(Assembly):
             if batches := self.turn():
                 return batches[0]
         raise AssertionError("no batch comes")
+
+    def work(self, turns: int) -> None:
+        """Let a dataflow run whose steps do nothing, a tenth of a second a turn."""
+        for _ in range(turns):
+            self.clock.sleep(0.1)
+            for batch in self.turn() or ():
+                self.session.write(batch)
