@@ -14,7 +14,8 @@ from domination.kafka.client import Connection
 from domination.kafka.cluster import Cluster
 from domination.kafka.tail import from_first
 from harness import kafka_server
-from harness.pipeline import DOMINATION, Pipeline, run
+from harness.pipeline import Pipeline
+from harness.processes import DOMINATION, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
