@@ -32,9 +32,11 @@ def configure(settings: Settings) -> None:
 
 
 class _Text(logging.Formatter):
+    converter = staticmethod(time.gmtime)
+
     def __init__(self) -> None:
         super().__init__(
-            "{asctime} {levelname:<7} {name}: {message}", "%Y-%m-%d %H:%M:%S", style="{"
+            "{asctime} {levelname:<7} {name}: {message}", "%Y-%m-%d %H:%M:%SZ", style="{"
         )
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name

@@ -6,6 +6,7 @@ import os
 import re
 from dataclasses import dataclass, field, fields
 from ipaddress import IPv6Address
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -43,6 +44,8 @@ TOPICS: Final = ("input_topic", "output_topic", "dead_letter_topic")
 
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("text", "json")
+_WORDS: Final = ("log_level", "log_format")
+"""The settings that take words, in small letters or capitals."""
 
 # Where there is a setting of ours for a property that is not free; and two that are the Python
 # client's and take no text.
@@ -54,8 +57,17 @@ _REFUSED: Final = {
     "logger": f"use {PREFIX}LOG_LEVEL",
     "transactional.id": f"use {PREFIX}INSTANCE",
 }
+_HAVE_SECRETS: Final = ("clickhouse_url", "kafka")
 _SECRET_WORDS: Final = ("password", "secret", "token", "private", ".key.pem", "oauthbearer.config")
 _HIDDEN: Final = "********"
+
+
+class MisfitError(DominationError):
+    """A value does not fit its setting."""
+
+    def __init__(self, setting: str, what: str) -> None:
+        super().__init__(Exit.SETTING, f"{environment_name(setting)} {what}")
+        self.setting = setting
 
 
 @dataclass(frozen=True)
@@ -113,11 +125,12 @@ class Settings:
         for name in ("group", "instance", "clickhouse_group"):
             why = too_long(names=[getattr(self, name)])
             _require(why is None, name, f"{why}")
-        _require(
-            len(set(self.topics)) == len(self.topics),
-            "input_topic",
-            "must differ from the other two topics",
-        )
+        for one, other in combinations(TOPICS, 2):
+            _require(
+                getattr(self, one) != getattr(self, other),
+                other,
+                f"must differ from {environment_name(one)}",
+            )
         _require(
             0 < self.commit_interval_seconds <= LONGEST_INTERVAL,
             "commit_interval_seconds",
@@ -224,12 +237,20 @@ def from_environment(environment: Mapping[str, str] | None = None, **flags: obje
     setting. Raises `DominationError` (78) on an unknown DOMINATION_… name, a file that cannot be
     read, a value that does not fit, or a librdkafka property that would break exactly-once.
     """
+    given = _own(os.environ if environment is None else environment)
+    try:
+        return _read(_with_files(given), flags)
+    except MisfitError as error:
+        raise DominationError(error.exit_code, f"{error}{_found(error.setting, given)}") from None
+
+
+def _read(environment: Mapping[str, str], flags: Mapping[str, object]) -> Settings:
     known = {environment_name(each.name): each for each in fields(Settings) if each.name != "kafka"}
     values: dict[str, object] = {}
     kafka: dict[str, str] = {}
-    for name, text in _with_files(_own(os.environ if environment is None else environment)).items():
+    for name, text in environment.items():
         if name in known:
-            values[known[name].name] = _parse(name, text, str(known[name].type))
+            values[known[name].name] = _parse(known[name].name, text, str(known[name].type))
         elif name.startswith(PREFIX + _KAFKA):
             kafka[_property(name)] = text
         else:
@@ -237,6 +258,13 @@ def from_environment(environment: Mapping[str, str] | None = None, **flags: obje
             raise DominationError(Exit.SETTING, message)
     values |= {name: flag for name, flag in flags.items() if flag is not None}
     return Settings(kafka=kafka, **values)  # type: ignore[arg-type]
+
+
+def _found(setting: str, given: Mapping[str, str]) -> str:
+    """Show the value, unless it may be a secret: one in a URL, or one from the wrong file."""
+    text = given.get(environment_name(setting), "")
+    shown = text.strip() and not setting.startswith(_HAVE_SECRETS)
+    return f"; it is {text!r}" if shown else ""
 
 
 def _own(environment: Mapping[str, str]) -> dict[str, str]:
@@ -282,16 +310,17 @@ def _property(name: str) -> str:
     return name.removeprefix(PREFIX + _KAFKA).lower().replace("_", ".")
 
 
-def _parse(name: str, text: str, kind: str) -> object:
+def _parse(setting: str, text: str, kind: str) -> object:
+    if setting in _WORDS:
+        return text.lower()
     if kind != "float":
         return text
     try:
         return float(text)
     except ValueError:
-        # It may be a secret, from the wrong file.
-        raise DominationError(Exit.SETTING, f"{name} takes a number") from None
+        raise MisfitError(setting, "takes a number") from None
 
 
 def _require(holds: bool, setting: str, what: str) -> None:  # noqa: FBT001 - reads as a sentence
     if not holds:
-        raise DominationError(Exit.SETTING, f"{environment_name(setting)} {what}")
+        raise MisfitError(setting, what)

@@ -54,6 +54,8 @@ class Plan(NamedTuple):
     seed: int | None
     data: Path | None
     """Where to keep the rows; None: nowhere."""
+    monitor: str = Settings.monitor
+    """Where to serve the page, as in the settings."""
 
 
 class _System(NamedTuple):
@@ -72,7 +74,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> Exit:
     Say in a last line whether each human is exactly one row or one dead letter; give 0 if so.
     """
     lifecycle = Lifecycle()
-    with _running(plan.data, lifecycle) as system:
+    with _running(plan, lifecycle) as system:
         kafka = system.settings.bootstrap_servers
         with open_view(f"Domination, Kafka at {kafka}, a page at {system.page}") as view:
             sent = _rate_humans(plan, system, view, going=lambda: not lifecycle.stopping)
@@ -81,17 +83,17 @@ def run(plan: Plan, say: Callable[[str], None]) -> Exit:
 
 
 @contextmanager
-def _running(data: Path | None, lifecycle: Lifecycle) -> Iterator[_System]:
+def _running(plan: Plan, lifecycle: Lifecycle) -> Iterator[_System]:
     """Run the broker, the worker, ClickHouse and the page."""
     with ExitStack() as stack:
         address = stack.enter_context(mock_broker(Settings().topics))
         scratch = stack.enter_context(_scratch())
-        settings = Settings(bootstrap_servers=address, log_level="error")
+        settings = Settings(bootstrap_servers=address, log_level="error", monitor=plan.monitor)
         log.configure(settings)
         partitions = Cluster(connection.of(settings)).partitions(connection.needed(settings))
         worker = stack.enter_context(_worker(settings, scratch))
         lifecycle.stop_on_signals(lambda: _sweep(worker, scratch))
-        clickhouse = EmbeddedClickHouse(data or scratch / "clickhouse")
+        clickhouse = EmbeddedClickHouse(plan.data or scratch / "clickhouse")
         stack.enter_context(closing(clickhouse))
         list(schema.apply(clickhouse, settings))
         tally = stack.enter_context(closing(Tally(settings, partitions, clickhouse)))
@@ -101,7 +103,7 @@ def _running(data: Path | None, lifecycle: Lifecycle) -> Iterator[_System]:
 
 @contextmanager
 def _page(settings: Settings, clickhouse: Database) -> Iterator[str]:
-    """Serve the monitor's page at its usual address, or on a free port if that one is taken."""
+    """Serve the monitor's page at its address, or on a free port of its host if that is taken."""
     with needs_extra("the page"):
         from domination.monitor.server import listen, serving  # noqa: PLC0415 - takes a second
     host, port = settings.monitor_address

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import TYPE_CHECKING
+import time
+from datetime import datetime, timezone
+
+import pytest
 
 from domination import log
 from domination.settings import Settings
 from domination.worker.throughput import ThroughputLog
-
-if TYPE_CHECKING:
-    import pytest
 
 
 def test_text_says_when_how_grave_and_who(capsys: pytest.CaptureFixture[str]) -> None:
@@ -20,6 +20,22 @@ def test_text_says_when_how_grave_and_who(capsys: pytest.CaptureFixture[str]) ->
     log.worker_logger(3).debug("not at this level")
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith(" INFO    domination.worker-3: assigned [1]")
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
+def test_text_says_when_in_utc_wherever_it_runs(
+    zone: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    log.configure(Settings())
+    before = datetime.now(timezone.utc).replace(microsecond=0)
+    log.logger.info("now")
+    said = " ".join(capsys.readouterr().err.split()[:2])
+    monkeypatch.undo()
+    time.tzset()
+    when = datetime.strptime(said, "%Y-%m-%d %H:%M:%S%z")
+    assert before <= when <= datetime.now(timezone.utc)
 
 
 def test_text_of_others_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:

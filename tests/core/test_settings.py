@@ -141,6 +141,50 @@ def test_a_name_as_long_as_kafka_takes_it_is_taken() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("COMMIT_INTERVAL_SECONDS", "500ms"),
+        ("COMMIT_INTERVAL_SECONDS", "500"),
+        ("AVAILABILITY_TIMEOUT_SECONDS", "-1"),
+        ("LOG_LEVEL", "loud"),
+        ("LOG_FORMAT", "xml"),
+        ("HTTP", "here:soon"),
+        ("DEAD_LETTER_TOPIC", "dominate"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_shown(name: str, value: str) -> None:
+    with pytest.raises(DominationError) as refused:
+        from_environment({f"DOMINATION_{name}": value})
+    assert str(refused.value).startswith(f"DOMINATION_{name} ")
+    assert str(refused.value).endswith(f"; it is '{value}'")
+
+
+@pytest.mark.parametrize(
+    ("topics", "named"),
+    [
+        ({"DEAD_LETTER_TOPIC": "dominate"}, "DOMINATION_INPUT_TOPIC"),
+        ({"DEAD_LETTER_TOPIC": "shadow"}, "DOMINATION_OUTPUT_TOPIC"),
+        (
+            {"INPUT_TOPIC": "a", "OUTPUT_TOPIC": "b", "DEAD_LETTER_TOPIC": "b"},
+            "DOMINATION_OUTPUT_TOPIC",
+        ),
+    ],
+)
+def test_of_two_topics_that_are_one_both_are_named_and_the_third_is_not(
+    topics: dict[str, str], named: str
+) -> None:
+    with pytest.raises(DominationError) as refused:
+        from_environment({f"DOMINATION_{name}": topic for name, topic in topics.items()})
+    told = str(refused.value)
+    assert told.startswith(f"DOMINATION_DEAD_LETTER_TOPIC must differ from {named}; it is ")
+
+
+def test_words_may_be_written_in_capitals() -> None:
+    settings = from_environment({"DOMINATION_LOG_LEVEL": "INFO", "DOMINATION_LOG_FORMAT": "Json"})
+    assert settings == Settings(log_level="info", log_format="json")
+
+
+@pytest.mark.parametrize(
     ("text", "address"),
     [
         ("9100", ("127.0.0.1", 9100)),
@@ -246,7 +290,7 @@ def test_a_file_that_cannot_be_read_is_named_and_not_shown(
 def test_a_secret_in_the_place_of_another_value_is_not_shown(tmp_path: Path) -> None:
     file = tmp_path / "value"
     file.write_text("s3cret")
-    for name in ("COMMIT_INTERVAL_SECONDS", "LOG_LEVEL", "CLICKHOUSE_URL", "NO_SUCH_SETTING"):
+    for name in ("COMMIT_INTERVAL_SECONDS", "LOG_LEVEL", "HTTP", "CLICKHOUSE_URL", "NO_SUCH"):
         with pytest.raises(DominationError, match=name) as told:
             from_environment({f"DOMINATION_{name}_FILE": str(file)})
         assert "s3cret" not in str(told.value)

@@ -15,6 +15,7 @@ import pytest
 
 from domination.demo.counts import Snapshot
 from harness import listening
+from harness.kafka_server import free_ports
 from harness.processes import CLEAN, DOMINATION, ROOT, run
 from harness.terminal import written
 
@@ -92,10 +93,12 @@ def test_humans_that_no_row_was_made_of_are_where_they_were_seen_last() -> None:
 def test_it_listens_here_only_and_ctrl_c_ends_it_with_0_and_leaves_nothing(
     scratch: Path,
 ) -> None:
-    demo = start(scratch)
+    (port,) = free_ports(1)
+    demo = start(scratch, DOMINATION_MONITOR=str(port))
     assert demo.stdout
     address = re.search(r"http://\S+", demo.stdout.readline())
     assert address
+    assert address[0].rstrip("/").endswith(f"127.0.0.1:{port}")
     for line in demo.stdout:
         if re.search(r", [1-9][\d,]* rows, ", line):
             break

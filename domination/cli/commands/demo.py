@@ -9,6 +9,7 @@ import click
 
 from domination.cli.style import SEED, Command
 from domination.demo.run import Plan, run
+from domination.settings import from_environment
 
 if TYPE_CHECKING:
     from domination.errors import Exit
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     "demo",
     cls=Command,
     examples=["domination demo", "domination demo --humans 3000 --bad 0.05"],
+    settings=("monitor",),
 )
 @click.option(
     "--humans",
@@ -56,4 +58,5 @@ def command(
     Kafka and ClickHouse are embedded; Ctrl-C ends it, with 0 if each human is exactly one row
     or one dead letter.
     """
-    return run(Plan(humans, rate, bad, seed, data), click.echo)
+    monitor = from_environment().monitor
+    return run(Plan(humans, rate, bad, seed, data, monitor), click.echo)

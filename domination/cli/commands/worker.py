@@ -28,10 +28,15 @@ if TYPE_CHECKING:
     exit_codes=True,
 )
 @click.option(
-    "-l", "--log-level", type=click.Choice(LOG_LEVELS), help="Wins over DOMINATION_LOG_LEVEL."
+    "-l",
+    "--log-level",
+    type=click.Choice(LOG_LEVELS, case_sensitive=False),
+    help="Wins over DOMINATION_LOG_LEVEL.",
 )
 @click.option(
-    "--log-format", type=click.Choice(LOG_FORMATS), help="Wins over DOMINATION_LOG_FORMAT."
+    "--log-format",
+    type=click.Choice(LOG_FORMATS, case_sensitive=False),
+    help="Wins over DOMINATION_LOG_FORMAT.",
 )
 @click.option(
     "-w",
