@@ -46,12 +46,19 @@ class Availability:
         self._seen = clock.now()
         self._trouble_since: float | None = None
         self._trouble: str | UnavailableError = ""
-        self.call_seconds = _SHORTEST_SECONDS
+        self._call_seconds = _SHORTEST_SECONDS
+
+    @property
+    def call_seconds(self) -> float:
         """How long the next call may wait for its answer.
 
         Short, so that a signal is seen soon; twice as long after each trouble, so that an answer
-        that is only slow arrives in the end.
+        that is only slow arrives in the end; but not much longer than the limit.
         """
+        if self._trouble_since is None:
+            return self._call_seconds
+        left = self._trouble_since + self._limit - self._clock.now()
+        return max(_SHORTEST_SECONDS, min(self._call_seconds, left))
 
     @property
     def troubled(self) -> bool:
@@ -74,7 +81,7 @@ class Availability:
         if self._trouble_since is not None:
             self._log.info("going on after %.1f s", self._seen - self._trouble_since)
             self._trouble_since = None
-            self.call_seconds = _SHORTEST_SECONDS
+            self._call_seconds = _SHORTEST_SECONDS
             self._free()
 
     def answered(self, *, at_end: bool) -> None:
@@ -96,7 +103,7 @@ class Availability:
         if now - self._trouble_since > self._limit:
             raise self._gave_up(what)
         self._log.log(level, "%s; trying again for %g s", what, self._limit)
-        self.call_seconds = min(self.call_seconds * 2, _LONGEST_SECONDS)
+        self._call_seconds = min(self._call_seconds * 2, _LONGEST_SECONDS)
         self._stop.pause(_RETRY_SECONDS)
 
     def _gave_up(self, what: str | UnavailableError) -> GaveUpError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 import pytest
 from confluent_kafka import KafkaError
@@ -14,6 +15,9 @@ from domination.exactly_once.defaults import StopEvent
 from domination.exactly_once.errors import GaveUpError
 from domination.kafka.faults import UnavailableError, unavailable
 from harness.clock import Clock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SERVERS = "localhost:9092"
 # As librdkafka says it, with the address that it has found.
@@ -100,6 +104,26 @@ def test_a_sign_of_life_is_all_that_is_asked_for_where_there_is_nothing_to_do(
     availability.answered(at_end=True)
     clock.time = 20.0
     availability.failed("no answer")
+
+
+def calls(availability: Availability, clock: Clock) -> Iterator[float]:
+    """Let each call wait as long as it may, and fail; give how long."""
+    while True:
+        yield (seconds := availability.call_seconds)
+        clock.time += seconds
+        availability.failed("no answer")
+
+
+def test_a_call_has_twice_as_long_after_each_trouble_but_hardly_longer_than_the_limit(
+    availability: Availability, clock: Clock
+) -> None:
+    had: list[float] = []
+    with pytest.raises(GaveUpError):
+        had.extend(calls(availability, clock))
+    # The trouble is known with the end of the first call, and the limit of 10 s counts from there.
+    assert had == [0.5, 1, 2, 4, 3, 0.5]
+    availability.recovered()
+    assert availability.call_seconds == 0.5
 
 
 def test_trouble_is_told_once_and_its_end_too(
