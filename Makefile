@@ -1,26 +1,27 @@
-# The first Python that Bytewax has a wheel for; another one: make install PYTHON=/path/to/python
-FITS := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 13))
-PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.10; do \
-    $$python -c '$(FITS)' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
 .PHONY: help install run test chaos chaos-cluster soak rivals bench bench-latency bench-scale bench-clickhouse bench-stages fuzz docs linter audit build lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
-install: .venv/.done ## Make .venv with the locked dependencies and this package
-
-.venv/.done: requirements-dev.lock pyproject.toml
-	@$(PYTHON) -c '$(FITS)' 2>/dev/null || { \
-	    echo "domination needs Python 3.10, 3.11 or 3.12: make install PYTHON=/path/to/python" >&2; exit 1; }
-	@echo "installing into .venv, about a minute the first time"
-	$(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+# A Python that is not on the PATH: make run PYTHON=/path/to/python
+.venv/.run: requirements-demo.lock pyproject.toml scripts/venv.sh
+	@sh scripts/venv.sh $(PYTHON)
+	@echo "installing what the demo needs into .venv: 1 GB, about a minute, once"
+	@$(PIP) --require-hashes -r requirements-demo.lock
+	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
-run: install ## Run the whole system in this terminal, its servers embedded; Ctrl-C ends it
+install: .venv/.done ## Make .venv with this package and all locked dependencies, the tests' among them
+
+.venv/.done: requirements-dev.lock .venv/.run
+	@echo "installing what the tests need into .venv: 400 MB more, about half a minute, once"
+	@$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+run: .venv/.run ## Run the whole system in this terminal, its servers embedded; Ctrl-C ends it
 	@$(BIN)/python scripts/foreground.py $(BIN)/domination demo
 
 test: install ## Run the tests; a real Kafka is started if Java 17 and mvn are there
@@ -44,8 +45,8 @@ RIVALS := $(patsubst %,.rivals/%/.done,bytewax faust quix)
 rivals: install $(RIVALS) .rivals/streams/.done ## Hold others beside ours, under the same faults: make rivals SEEDS="1 2"
 	PYTHONPATH=tests $(BIN)/python tests/chaos/rivals.py $(addprefix --seed ,$(SEEDS))
 
-.rivals/%/.done: tests/chaos/contenders/%.txt
-	$(PYTHON) -m venv --clear .rivals/$*
+.rivals/%/.done: tests/chaos/contenders/%.txt | .venv/.run
+	$(BIN)/python -m venv --clear .rivals/$*
 	.rivals/$*/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
@@ -72,7 +73,7 @@ bench-stages: install ## Measure what a record costs, stage by stage
 	$(BENCH)/stages.py
 
 .venv/.bench: .venv/.done requirements-bench.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
+	$(PIP) --require-hashes -r requirements-bench.lock
 	@touch $@
 
 $(STREAMS): benchmarks/contestants/pom.xml benchmarks/contestants/Shadows.java
@@ -91,7 +92,7 @@ fuzz: .venv/.fuzz ## Search for input that breaks reading or writing: make fuzz 
 	PYTHONPATH=tests $(BIN)/python -m harness.fuzz -max_total_time=$(SECONDS)
 
 .venv/.fuzz: .venv/.done requirements-fuzz.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
+	$(PIP) --require-hashes -r requirements-fuzz.lock
 	@touch $@
 
 docs: install ## Write docs/cli.md from the commands
@@ -110,9 +111,11 @@ build: install ## Build the wheel and the source distribution into dist/
 
 COMPILE := uv pip compile --universal --python-version 3.10 --generate-hashes --no-header --no-emit-index-url
 
-lock: ## Lock the newest dependencies again (needs uv): of the image, of make install, of make fuzz
+lock: ## Lock the newest dependencies again (needs uv): of the image, of make run, test, fuzz and bench
 	$(COMPILE) --upgrade --group build --extra monitor pyproject.toml -o requirements.lock
-	$(COMPILE) --upgrade --constraint requirements.lock --group dev --extra demo pyproject.toml \
+	$(COMPILE) --upgrade --constraint requirements.lock --group checkout --extra demo pyproject.toml \
+	    -o requirements-demo.lock
+	$(COMPILE) --upgrade --constraint requirements-demo.lock --group dev --extra demo pyproject.toml \
 	    -o requirements-dev.lock
 	$(COMPILE) --upgrade --group fuzz -o requirements-fuzz.lock
 	$(COMPILE) --upgrade --constraint requirements-dev.lock --group bench -o requirements-bench.lock

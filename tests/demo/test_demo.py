@@ -189,7 +189,7 @@ def make_run(terminal: int) -> subprocess.Popen[bytes]:
     """Start `make run` on a terminal, with the programs of these tests."""
     programs = Path(sys.executable).parent
     return subprocess.Popen(
-        ["setsid", "--ctty", "make", "-o", "install", f"BIN={programs}", "run"],
+        ["setsid", "--ctty", "make", "-o", ".venv/.run", f"BIN={programs}", "run"],
         cwd=ROOT,
         env=CLEAN | {"TERM": "xterm"},
         stdin=terminal,

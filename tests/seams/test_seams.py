@@ -55,7 +55,8 @@ def test_the_locks_have_every_dependency() -> None:
     lists = dict(re.findall(r"^(\w+) = \[\n(.*?)^\]", project, re.MULTILINE | re.DOTALL))
     for lock, names in {
         "requirements.lock": ["dependencies", "build", "monitor"],
-        "requirements-dev.lock": ["dependencies", "build", "dev", "demo", "monitor"],
+        "requirements-demo.lock": ["dependencies", "build", "checkout", "demo", "monitor"],
+        "requirements-dev.lock": ["dependencies", "build", "checkout", "dev", "demo", "monitor"],
         "requirements-fuzz.lock": ["fuzz"],
     }.items():
         locked = (ROOT / lock).read_text()
@@ -68,12 +69,12 @@ def test_the_locks_have_every_dependency() -> None:
                 assert re.search(rf"^{package}==", locked, re.MULTILINE), (lock, package)
 
 
-def test_both_locks_have_the_same_version_of_a_package() -> None:
-    image, all_ = (
-        dict(re.findall(r"^([\w-]+)==(\S+)", (ROOT / lock).read_text(), re.MULTILINE))
-        for lock in ("requirements.lock", "requirements-dev.lock")
+def test_each_lock_has_what_the_one_before_has_in_the_same_version() -> None:
+    image, demo, all_ = (
+        set(re.findall(r"^([\w-]+)==(\S+)", (ROOT / lock).read_text(), re.MULTILINE))
+        for lock in ("requirements.lock", "requirements-demo.lock", "requirements-dev.lock")
     )
-    assert image.items() <= all_.items()
+    assert image <= demo <= all_
 
 
 def test_the_types_in_clickhouse_are_those_of_the_topic() -> None:
