@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from harness.pipeline import ROOT
+from harness.processes import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
