@@ -165,12 +165,22 @@ def counts_over_time(
         yield int(span) * step, name, int(count)
 
 
-def latest(database: Database, limit: int, since: str | None = None) -> tuple[Human, ...]:
-    """Give the latest rows, each once, those emitted `since` a time or of all."""
+def emitted_from(database: Database, moment: int) -> int:
+    """Count the rows emitted from a moment on, in seconds since 1970; copies count."""
+    query = f"SELECT count() FROM shadow WHERE emit_timestamp >= {_moment(moment)}"
+    return int(_value(database, query))
+
+
+def latest(
+    database: Database, limit: int, since: str | None = None, before: int | None = None
+) -> tuple[Human, ...]:
+    """Give the latest rows, each once, those emitted `since` a time or of all.
+
+    `before`: only those emitted before a moment, in seconds since 1970.
+    """
+    emitted = _emitted(since, before)
     # The inner query reads the end of the sorting key; LIMIT BY alone would read the whole table.
-    newest = (
-        f"SELECT * FROM shadow{_emitted(since)} ORDER BY {_NEWEST_FIRST} LIMIT {_COPIES * limit}"
-    )
+    newest = f"SELECT * FROM shadow{emitted} ORDER BY {_NEWEST_FIRST} LIMIT {_COPIES * limit}"
     rows = database.execute(
         f"SELECT substringUTF8(unique_id, 1, {_LONGEST_ID}), toString(type),"
         f" toString(emit_timestamp) FROM ({newest}) ORDER BY {_NEWEST_FIRST}"
@@ -200,8 +210,10 @@ def literal(text: str) -> str:
     return f"'{escaped}'"
 
 
-def _emitted(since: str | None) -> str:
-    return f" WHERE emit_timestamp >= {literal(since)}" if since else ""
+def _emitted(since: str | None, before: int | None = None) -> str:
+    conditions = [f"emit_timestamp >= {literal(since)}"] if since else []
+    conditions += [f"emit_timestamp < {_moment(before)}"] if before is not None else []
+    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
 def _moment(seconds: int) -> str:

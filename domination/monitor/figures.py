@@ -72,6 +72,13 @@ def _age(readings: Readings) -> str:
     return age(rows and rows.age)
 
 
+def _since_the_newest(readings: Readings) -> str:
+    """Say whether there are rows that a wrong clock has dated."""
+    rows = readings.clickhouse.data
+    ahead = rows.totals.ahead if rows else 0
+    return f"{ahead:,} rows are from the future" if ahead else "since the newest shadow"
+
+
 def _lag(group: str) -> Callable[[Readings], str]:
     def value(readings: Readings) -> str:
         topics = readings.kafka.data
@@ -118,7 +125,7 @@ def _no_shadows(readings: Readings) -> str:
 FIGURES: Final = (
     Figure("ratings", "Ratings / s", "kafka", _ratings, _says("sent")),
     Figure("shadows", "Shadows / s", "clickhouse", _shadows, _says("stored")),
-    Figure("age", "Freshness", "clickhouse", _age, _says("since the newest shadow")),
+    Figure("age", "Freshness", "clickhouse", _age, _since_the_newest),
     Figure("lag", "Lag", "kafka", _lag("worker"), _says("ratings not judged")),
     Figure("clickhouse-lag", "ClickHouse lag", "kafka", _lag("clickhouse"), _says("not stored")),
     Figure("humans", "Humans", "clickhouse", _humans, _how_exact),

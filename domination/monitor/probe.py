@@ -61,14 +61,17 @@ class Probe(Generic[T]):
         self,
         name: str,
         look: Callable[[], T],
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
         pause_seconds: float = _PAUSE_SECONDS,
     ) -> None:
         self._reading: Reading[T] = Reading(name)
         self._look = look
         self._clock = clock
+        self._wall = wall
         self._pause = pause_seconds
-        self._asked: float | None = None
+        self._asked: tuple[float, float] | None = None
+        """When it was asked, on both clocks, while it has not answered."""
         self._end = threading.Event()
         # A daemon: a source that does not answer cannot keep the process alive.
         self._thread = threading.Thread(target=self._run, name=f"domination-{name}", daemon=True)
@@ -78,8 +81,8 @@ class Probe(Generic[T]):
     def reading(self) -> Reading[T]:
         """What is known now. A source that has been silent for ten seconds is down."""
         reading, asked = self._reading, self._asked
-        if reading.down_since is None and asked and self._clock() - asked > _SILENT_SECONDS:
-            return replace(reading, down_since=asked, why="it does not answer")
+        if reading.down_since is None and asked and self._clock() - asked[0] > _SILENT_SECONDS:
+            return replace(reading, down_since=asked[1], why="it does not answer")
         return reading
 
     def end(self) -> None:
@@ -92,7 +95,7 @@ class Probe(Generic[T]):
 
     def _run(self) -> None:
         while not self._end.is_set():
-            self._asked = began = self._clock()
+            _, began = self._asked = self._clock(), self._wall()
             self._reading = self._ask(began)
             self._asked = None
             self._end.wait(self._pause)
@@ -108,7 +111,7 @@ class Probe(Generic[T]):
             return replace(before, down_since=before.down_since or began, why=why)
         if before.down_since is not None:
             logger.info("%s is back", before.name)
-        return Reading(before.name, data, self._clock())
+        return Reading(before.name, data, self._wall())
 
 
 @contextmanager

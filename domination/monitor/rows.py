@@ -24,6 +24,8 @@ _REST: Final = 20
 _LATEST: Final = 8
 # A row is visible a second or two after it was emitted.
 _LATE_SECONDS: Final = 3
+AHEAD_SECONDS: Final = 5
+"""A row that was emitted so much later than now, or more, is from the future: a clock is wrong."""
 # To count more rows than this exactly takes too long to do it again and again.
 _EXACT_ROWS: Final = 10_000_000
 
@@ -37,8 +39,8 @@ class Totals(NamedTuple):
     """Whether each row counts once; otherwise a copy counts until ClickHouse has merged it."""
     broken: int
     """Rows of `shadow_broken`, each once."""
-    at: float
-    """When ClickHouse counted, in seconds since 1970."""
+    ahead: int
+    """Rows from the future."""
     over_time: tuple[tuple[int, Mapping[str, int]], ...]
     """Rows emitted in each span of `BUCKET_SECONDS`, by the second it begins with, since 1970."""
 
@@ -53,48 +55,59 @@ class Rows(NamedTuple):
     age: float | None
     """Seconds since the newest row was emitted; None where there is no row."""
     latest: tuple[Human, ...]
+    """Neither this nor the age looks at rows from the future."""
     totals: Totals
+    counted_ago: float
+    """How long ago ClickHouse counted the totals, in seconds."""
 
 
 class Tables:
     """Looks at the tables of one database."""
 
     def __init__(
-        self, database: Database, clock: Callable[[], float] = time.time, exact: int = _EXACT_ROWS
+        self,
+        database: Database,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        exact: int = _EXACT_ROWS,
     ) -> None:
         self._database = database
         self._clock = clock
+        self._wall = wall
         self._exact = exact
         self._rate = charted_rate()
         self._totals: Totals | None = None
-        self._due = 0.0
+        self._counted = self._due = 0.0
 
     def look(self) -> Rows:
         """Ask for the state."""
         stored = queries.stored(self._database)
         # Not max(emit_timestamp): that of an empty table would be 1970.
-        newest = queries.latest(self._database, _LATEST)
-        now = self._clock()
+        ahead = int(self._wall()) + AHEAD_SECONDS
+        newest = queries.latest(self._database, _LATEST, before=ahead)
+        now, seconds = self._clock(), self._wall()
         return Rows(
             self._rate.add(now, stored),
-            tuple(self._rate.history),
-            max(0.0, now - newest[0].seconds) if newest else None,
+            self._rate.dated(now, seconds),
+            max(0.0, seconds - newest[0].seconds) if newest else None,
             newest,
-            self._totals_at(now, stored),
+            self._totals_at(now, int(seconds), stored),
+            now - self._counted,
         )
 
-    def _totals_at(self, now: float, stored: int) -> Totals:
+    def _totals_at(self, now: float, seconds: int, stored: int) -> Totals:
         """Count again if that is due."""
         if self._totals is None or now >= self._due:
-            self._totals = self._count(now, exact=stored <= self._exact)
-            ended = self._clock()
+            self._totals = self._count(seconds, exact=stored <= self._exact)
+            self._counted, ended = now, self._clock()
             self._due = ended + _REST * (ended - now)
         return self._totals
 
-    def _count(self, now: float, *, exact: bool) -> Totals:
+    def _count(self, seconds: int, *, exact: bool) -> Totals:
         broken = queries.broken(self._database)
         counts = queries.counts(self._database, exact=exact)
-        return Totals(counts, exact, broken, now, self._over_time(int(now)))
+        ahead = queries.emitted_from(self._database, seconds + AHEAD_SECONDS)
+        return Totals(counts, exact, broken, ahead, self._over_time(seconds))
 
     def _over_time(self, now: int) -> tuple[tuple[int, Mapping[str, int]], ...]:
         end = (now - _LATE_SECONDS) // BUCKET_SECONDS * BUCKET_SECONDS

@@ -32,9 +32,9 @@ def as_of(reading: Reading[Any]) -> str:
 def counted_at(readings: Readings) -> str:
     """Say when ClickHouse counted what it has to count, if that is a while ago."""
     rows, at = readings.clickhouse.data, readings.clickhouse.at
-    if rows is None or at is None or at - rows.totals.at < _OLD_SECONDS:
+    if rows is None or at is None or rows.counted_ago < _OLD_SECONDS:
         return ""
-    return f"as of {moment(rows.totals.at)}"
+    return f"as of {moment(at - rows.counted_ago)}"
 
 
 def number(value: float | None) -> str:

@@ -54,10 +54,16 @@ class TopicsProbe:
     """
 
     def __init__(
-        self, settings: Settings, *, offsets: bool = True, clock: Callable[[], float] = time.time
+        self,
+        settings: Settings,
+        *,
+        offsets: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
         self._clock = clock
+        self._wall = wall
         self._connection = connection.of(settings)
         self._cluster = Cluster(self._connection)
         self._groups = _groups(settings, self._connection) if offsets else {}
@@ -71,10 +77,11 @@ class TopicsProbe:
         settings = self._settings
         partitions = self._cluster.require(dict.fromkeys(settings.topics, "DESCRIBE"))
         ratings = self._ratings(partitions[settings.input_topic])
-        rate = self._rate.add(self._clock(), ratings)
+        now = self._clock()
+        rate = self._rate.add(now, ratings)
         return Topics(
             rate,
-            tuple(self._rate.history),
+            self._rate.dated(now, self._wall()),
             self._lags(partitions),
             self._dead_letters(partitions[settings.dead_letter_topic]),
         )

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
 from domination.clickhouse import schema
 from domination.errors import DominationError, Exit
-from domination.monitor.probe import Probe
+from domination.monitor.figures import figures
+from domination.monitor.probe import Probe, Reading, Readings
 from domination.monitor.rate import Rate
-from domination.monitor.rows import BUCKET_SECONDS, Tables
-from domination.settings import Settings
+from domination.monitor.rows import BUCKET_SECONDS, Rows, Tables, Totals
+from domination.monitor.text import counted_at
+from domination.monitor.topics import TopicsProbe
+from domination.settings import Settings, from_environment
 from harness.processes import eventually
+from harness.records import mixed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from harness.clickhouse_core import ClickHouseCore
+    from harness.pipeline import Pipeline
 
 NOW = 1_780_000_000
 
@@ -31,6 +37,7 @@ def test_a_rate_is_the_mean_of_the_last_seconds_and_unknown_after_a_gap() -> Non
     assert rate.add(100, 9_000) is None
     assert rate.add(101, 8_000) == 0
     assert list(rate.history) == [(10, 50), (15, 25), (101, 0)]
+    assert rate.dated(102, NOW) == ((NOW - 92, 50), (NOW - 87, 25), (NOW - 1, 0))
 
 
 def test_a_source_that_fails_is_down_since_then_and_keeps_what_it_told() -> None:
@@ -48,7 +55,7 @@ def test_a_source_that_fails_is_down_since_then_and_keeps_what_it_told() -> None
             raise answer
         return answer
 
-    probe = Probe("It", look, clock=lambda: now[0], pause_seconds=0)
+    probe = Probe("It", look, wall=lambda: now[0], pause_seconds=0)
     try:
         assert not probe.reading.up
         goes_on.release()
@@ -73,33 +80,49 @@ def test_a_source_that_fails_is_down_since_then_and_keeps_what_it_told() -> None
 def test_a_source_that_is_silent_is_down_since_it_was_asked() -> None:
     silent = threading.Event()
     now = [100.0]
-    probe = Probe("It", silent.wait, clock=lambda: now[0])
+    wall = [float(NOW)]
+    probe = Probe("It", silent.wait, clock=lambda: now[0], wall=lambda: wall[0])
     eventually(lambda: probe._asked is not None)
+    wall[0] -= 3600  # The clock is set while the source is silent.
     now[0] = 109
     assert probe.reading.down_since is None
     now[0] = 111
     told = probe.reading
-    assert (told.down_since, told.why) == (100, "it does not answer")
+    assert (told.down_since, told.why) == (NOW, "it does not answer")
     silent.set()
     eventually(lambda: probe.reading.up)
     probe.end()
 
 
-@pytest.mark.parametrize("exact", [True, False])
-def test_what_is_counted_as_exact_is_what_final_counts(
-    core: ClickHouseCore, *, exact: bool
-) -> None:
+@pytest.fixture
+def tables(core: ClickHouseCore) -> ClickHouseCore:
+    """Give a ClickHouse with the tables that the monitor reads."""
     for name, sql in schema.statements(Settings()):
         if name in {"shadow", "shadow_broken"}:
             core.execute(sql)
-    core.execute("SYSTEM STOP MERGES")
-    insert = (
-        "INSERT INTO shadow SELECT number % 4, toString(number),"
-        f" toDateTime64({NOW} - number, 3, 'UTC'), 0, number FROM numbers(1000)"
+    return core
+
+
+def store(database: ClickHouseCore, count: int, newest: str, first: int = 0) -> None:
+    """Store rows of all types, the newest first, a second between two."""
+    database.execute(
+        f"INSERT INTO shadow SELECT number % 4, toString({first} + number),"
+        f" {newest} - number, 0, {first} + number FROM numbers({count})"
     )
+
+
+def moment(seconds: int) -> str:
+    return f"toDateTime64({seconds}, 3, 'UTC')"
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_what_is_counted_as_exact_is_what_final_counts(
+    tables: ClickHouseCore, *, exact: bool
+) -> None:
+    tables.execute("SYSTEM STOP MERGES")
     for _ in range(2):
-        core.execute(insert)
-    rows = Tables(core, clock=lambda: NOW + 1.5, exact=2_000 if exact else 1_999).look()
+        store(tables, 1_000, moment(NOW))
+    rows = Tables(tables, wall=lambda: NOW + 1.5, exact=2_000 if exact else 1_999).look()
     each = 250 if exact else 500
     assert rows.totals.exact is exact
     assert set(rows.totals.counts.values()) == {each}
@@ -108,3 +131,58 @@ def test_what_is_counted_as_exact_is_what_final_counts(
     # Five whole minutes up to what is still to come, of rows that came twice.
     spans = [sum(found.values()) for _, found in rows.totals.over_time]
     assert spans == [2 * BUCKET_SECONDS] * 60
+
+
+def test_rows_from_the_future_are_told_and_hide_nothing(tables: ClickHouseCore) -> None:
+    store(tables, 20, "toDateTime64('2299-12-31 23:59:59', 3, 'UTC')", first=5_000)
+    store(tables, 20, moment(NOW + 3_000), first=6_000)
+    alone = Tables(tables, wall=lambda: NOW).look()
+    assert (alone.age, alone.latest, alone.totals.ahead) == (None, (), 40)
+    store(tables, 10, moment(NOW - 60))
+    store(tables, 1, moment(NOW + 4), first=7_000)  # By a clock that is only a little ahead.
+    rows = Tables(tables, wall=lambda: NOW).look()
+    assert (rows.age, rows.totals.ahead) == (0, 40)
+    assert [each.unique_id for each in rows.latest] == ["7000", *map(str, range(7))]
+    assert Tables(tables, wall=lambda: NOW + 50).look().age == 46
+    assert sum(rows.totals.counts.values()) == 51
+    html = figures(Readings(Reading("Kafka"), Reading("ClickHouse", rows, NOW)))
+    assert "40 rows are from the future" in html
+    assert "since the newest shadow" not in html
+
+
+def test_a_clock_that_is_set_back_stops_neither_rate_nor_totals(tables: ClickHouseCore) -> None:
+    now, wall = [0.0], [float(NOW)]
+    monitor = Tables(tables, clock=lambda: now[0], wall=lambda: wall[0])
+    monitor.look()
+    store(tables, 10, moment(NOW))
+    now[0], wall[0] = 5.0, NOW + 5 - 3_600
+    rows = monitor.look()
+    assert (rows.rate, sum(rows.totals.counts.values())) == (2, 10)
+    assert (rows.rates, rows.counted_ago) == (((wall[0], 2),), 0)
+    assert rows.totals.over_time[-1][0] < wall[0]
+
+
+def test_the_rate_of_a_topic_goes_on_when_the_clock_is_set_back(pipeline: Pipeline) -> None:
+    pipeline.create()
+    pipeline.send(mixed(10))
+    before = len(pipeline.sent)
+    now, wall = [0.0], [float(NOW)]
+    settings = from_environment(pipeline.environment)
+    probe = TopicsProbe(settings, offsets=False, clock=lambda: now[0], wall=lambda: wall[0])
+    with closing(probe):
+        assert probe.look().rate is None
+        pipeline.send(mixed(100))
+        now[0], wall[0] = 5.0, NOW + 5 - 3_600
+        topics = probe.look()
+    assert topics.rate == (len(pipeline.sent) - before) / 5
+    assert topics.rates == ((wall[0], topics.rate),)
+
+
+def test_a_count_is_told_with_its_time_by_the_clock_of_the_reading() -> None:
+    totals = Totals({}, exact=True, broken=0, ahead=0, over_time=())
+    rows = Rows(None, (), None, (), totals, counted_ago=61.0)
+    assert counted_at(Readings(Reading("Kafka"), Reading("ClickHouse", rows, 3_661))) == (
+        "as of 01:00:00 UTC"
+    )
+    fresh = rows._replace(counted_ago=1.0)
+    assert not counted_at(Readings(Reading("Kafka"), Reading("ClickHouse", fresh, 3_661)))
