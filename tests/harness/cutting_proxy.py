@@ -7,7 +7,7 @@ import threading
 from contextlib import suppress
 
 
-class Door:
+class CuttingProxy:
     """Listens on 127.0.0.1; each connection carries `count` bytes of the server's, no more."""
 
     def __init__(self, address: str, count: int) -> None:

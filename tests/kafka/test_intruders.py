@@ -21,7 +21,7 @@ from domination.kafka.group import Group
 from domination.kafka.tail import Tail, from_first
 from domination.settings import Settings, from_environment
 from harness import listening
-from harness.cutting_proxy import Door
+from harness.cutting_proxy import CuttingProxy
 from harness.letters import good, lay
 from harness.processes import DOMINATION, ROOT, eventually, run
 from harness.records import BAD, humans, mixed
@@ -257,7 +257,7 @@ def test_a_connection_cut_anywhere_on_its_way_in_is_no_refusal(
     guest: Guest, secure_kafka: SecureKafka
 ) -> None:
     def tried(count: int) -> Exit:
-        with closing(Door(secure_kafka.address, count)) as door:
+        with closing(CuttingProxy(secure_kafka.address, count)) as door:
             at = {"DOMINATION_KAFKA_BOOTSTRAP_SERVERS": door.address}
             settings = from_environment(guest.environment | at)
             try:

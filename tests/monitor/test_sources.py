@@ -78,11 +78,16 @@ def test_a_source_that_fails_is_down_since_then_and_keeps_what_it_told() -> None
 
 
 def test_a_source_that_is_silent_is_down_since_it_was_asked() -> None:
-    silent = threading.Event()
+    asked, silent = threading.Event(), threading.Event()
     now = [100.0]
     wall = [float(NOW)]
-    probe = Probe("It", silent.wait, clock=lambda: now[0], wall=lambda: wall[0])
-    eventually(lambda: probe._asked is not None)
+
+    def look() -> bool:
+        asked.set()
+        return silent.wait()
+
+    probe = Probe("It", look, clock=lambda: now[0], wall=lambda: wall[0])
+    assert asked.wait(30)
     wall[0] -= 3600  # The clock is set while the source is silent.
     now[0] = 109
     assert probe.reading.down_since is None
