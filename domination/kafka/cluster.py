@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from contextlib import contextmanager, suppress
-from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import (
@@ -18,18 +14,14 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import ConfigResource, NewTopic, OffsetSpec, ResourceType
 
-from domination.kafka.advertised import Advertised
+from domination.kafka.asking import Asking
 from domination.kafka.end_offsets import told_offset
 from domination.kafka.faults import (
     MISSING,
-    NO_RIGHTS,
     TOPIC_REFUSED,
     FaultError,
     MissingError,
-    NoBrokerError,
     Rights,
-    UnavailableError,
-    UnreachableError,
     UnwritableError,
 )
 
@@ -39,11 +31,9 @@ if TYPE_CHECKING:
 
     from confluent_kafka.admin import (
         AclOperation,
-        ClusterMetadata,
         ListOffsetsResultInfo,
     )
 
-    from domination.kafka.client import Connection
 
 DEFAULT_SIZE_LIMIT: Final = 1_000_000
 """Largest record in bytes where the broker does not tell its limit: librdkafka's own default."""
@@ -54,8 +44,6 @@ LARGEST_SIZE_LIMIT: Final = 1_000_000_000
 # Kafka checks whole batches; this much of a topic's limit is left to a batch's header.
 _BATCH_HEADER: Final = 128
 _LOOK_SECONDS: Final = 0.05
-_WHY_SECONDS: Final = 2.0
-"""How long an answer may take that only tells why there is no other."""
 # What a cluster answers that has never had a group, and makes its own topic for them first.
 _COORDINATOR: Final = frozenset(
     {
@@ -66,31 +54,8 @@ _COORDINATOR: Final = frozenset(
 )
 
 
-class Cluster:
+class Cluster(Asking):
     """Asks a cluster, each answer within `timeout` seconds. Raises a `FaultError` for no answer."""
-
-    def __init__(self, connection: Connection, timeout: float = 5.0) -> None:
-        self._connection = connection
-        self.timeout = timeout
-        """How long an answer may take, in seconds."""
-        self._topic = ""
-        """The topic that was asked for last."""
-        self._advertised = Advertised(connection.log)
-        self._heard: deque[KafkaError] = deque(maxlen=1)
-        # Not a method of ours: a client that holds what holds it lives on, with its threads, until
-        # the collector comes by.
-        own = {"error_cb": partial(_hear, self._heard)}
-        told = self._advertised.config(connection.properties)
-        self._client = connection.admin(own | told, self._advertised)
-
-    def reach(self, topic: str) -> None:
-        """Raise unless each broker answers at the address that it advertises.
-
-        Whatever it says of the topic. Raises as `asking` does.
-        """
-        with self.asking("asking for the brokers"):
-            self._metadata(topic)
-        self._require_addresses()
 
     def reach_leaders(self, topic: str, partitions: int) -> None:
         """Raise an `UnavailableError` unless a broker that leads one of the partitions answers."""
@@ -140,7 +105,7 @@ class Cluster:
     def create(self, topic: str, partitions: int, replication: int) -> bool:
         """Make a topic and wait until it can be seen; False where another was quicker."""
         new = NewTopic(topic, partitions, replication)
-        future = self._client.create_topics(
+        future = self.client.create_topics(
             [new], operation_timeout=self.timeout, request_timeout=self.timeout
         )[topic]
         try:
@@ -168,7 +133,7 @@ class Cluster:
 
     def topic_operations(self, topic: str) -> set[str]:
         """Ask what this user may do with a topic; who may not even ask may do nothing."""
-        futures = self._client.describe_topics(
+        futures = self.client.describe_topics(
             TopicCollection([topic]),
             include_authorized_operations=True,
             request_timeout=self.timeout,
@@ -186,7 +151,7 @@ class Cluster:
         deadline = time.monotonic() + self.timeout
         with self.asking(f"looking at group {group}", Rights(group=f"DESCRIBE on group {group}")):
             while True:
-                futures = self._client.describe_consumer_groups(
+                futures = self.client.describe_consumer_groups(
                     [group], include_authorized_operations=True, request_timeout=self.timeout
                 )
                 try:
@@ -247,75 +212,21 @@ class Cluster:
                 for topic, count in counts.items()
             )
 
-    @contextmanager
-    def asking(self, doing: str, rights: Rights = NO_RIGHTS) -> Iterator[None]:
-        """Do as the connection's `asking` does, and say more of why nobody answers.
-
-        Raises `UnreachableError` where a broker answers, but not at the address that it advertises.
-        """
-        try:
-            with self._asking(doing, rights):
-                yield
-        except UnavailableError:
-            if self._advertised.addresses:
-                Cluster(self._connection, _WHY_SECONDS)._require_advertised(self._topic)
-            raise
-
-    @contextmanager
-    def _asking(self, doing: str, rights: Rights = NO_RIGHTS) -> Iterator[None]:
-        try:
-            with self._connection.asking(doing, rights):
-                yield
-        except UnavailableError as error:
-            self._client.poll(0)  # Only now does the client say why it has no connection.
-            if self._heard:
-                with self._connection.asking(doing):
-                    raise KafkaException(self._heard[0]) from error
-            raise
-
-    def _require_advertised(self, topic: str) -> None:
-        """Raise as `reach` does, but not where no broker answers at all."""
-        with suppress(KafkaException):
-            self._metadata(topic)
-        self._require_addresses()
-
-    def _require_addresses(self) -> None:
-        """Raise `UnreachableError` unless a broker answers at each address that one advertises."""
-        self._client.poll(0)  # Only now does the client say what it has learned.
-        for address in self._advertised.addresses:
-            if address not in self._connection.servers.split(","):
-                self._require_answer(address)
-
-    def _require_answer(self, address: str) -> None:
-        properties = {**self._connection.properties, "bootstrap.servers": address}
-        there = Cluster(replace(self._connection, properties=properties), self.timeout)
-        try:
-            with there._asking("asking for the brokers"):
-                there._metadata(self._topic)
-        except NoBrokerError as error:
-            servers = self._connection.servers
-            raise UnreachableError(f"{error}, the address that {servers} advertises") from error
-
-    def _metadata(self, topic: str) -> ClusterMetadata:
-        """Ask for a topic, and for the brokers with it."""
-        self._topic = topic
-        return self._client.list_topics(topic, timeout=self.timeout)
-
     def _partitions(self, topic: str, operation: str = "DESCRIBE") -> int:
         with self.asking("asking for the topics"):
-            metadata = self._metadata(topic).topics[topic]
+            metadata = self.metadata(topic).topics[topic]
         if metadata.error is None:
             return len(metadata.partitions)
         if metadata.error.code() in MISSING:
             return 0
         right = Rights(f"{operation} on topic {topic}")
-        with self._connection.asking(f"looking at topic {topic}", right):
+        with self.connection.asking(f"looking at topic {topic}", right):
             raise KafkaException(metadata.error)
 
     def _configuration(self, topics: Iterable[str], name: str) -> dict[str, str]:
         # Asking needs the right to describe the topics' configurations.
         resources = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
-        asked = self._client.describe_configs(resources, request_timeout=self.timeout)
+        asked = self.client.describe_configs(resources, request_timeout=self.timeout)
         try:
             return {resource.name: each.result()[name].value for resource, each in asked.items()}
         except KafkaException as exception:
@@ -339,7 +250,7 @@ class Cluster:
         isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED,
     ) -> dict[TopicPartition, Future[ListOffsetsResultInfo]]:
         wanted = {TopicPartition(each.topic, each.partition): which for each in partitions}
-        return self._client.list_offsets(
+        return self.client.list_offsets(
             wanted, isolation_level=isolation, request_timeout=self.timeout
         )
 
@@ -351,12 +262,6 @@ def _answered(answer: Future[ListOffsetsResultInfo]) -> bool:
     except KafkaException as exception:
         return bool(exception.args[0].code() > 0)
     return True
-
-
-def _hear(heard: deque[KafkaError], error: KafkaError) -> None:
-    # All brokers down: it has said why with the error before.
-    if error.code() != KafkaError._ALL_BROKERS_DOWN:
-        heard.append(error)
 
 
 def _names(operations: Iterable[AclOperation] | None) -> set[str]:
