@@ -22,11 +22,11 @@ from domination.exactly_once.options import DEFAULTS, Options, Topics, id_prefix
 from domination.exactly_once.parts import Parts
 from domination.exactly_once.ports import Stop
 from domination.exactly_once.preflight import KafkaPreflight
-from domination.exactly_once.reader import Subscription
 from domination.exactly_once.readers import KafkaReaders
 from domination.exactly_once.reserved import RESERVED
 from domination.exactly_once.rule import Transaction
 from domination.exactly_once.session import Session
+from domination.exactly_once.subscription import Subscription
 from domination.exactly_once.target import Target
 from domination.exactly_once.transactional import TRANSACTION_SECONDS
 from domination.exactly_once.writer import KafkaWriter

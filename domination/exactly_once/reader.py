@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from domination.exactly_once.link import Link
     from domination.exactly_once.ports import Change
     from domination.exactly_once.starts import Starts
+    from domination.exactly_once.subscription import Subscription
     from domination.kafka.client import Connection
-    from domination.kafka.faults import Rights
 
 BATCH_RECORDS: Final = 3000
 """Most records of one poll: with fewer each costs more, with more the cache is missed."""
@@ -63,19 +63,6 @@ _CLASSIC: Final = {
     "session.timeout.ms": 10_000,
     "heartbeat.interval.ms": 1_000,
 }
-
-
-class Subscription(NamedTuple):
-    """What a reader reads, and as whom."""
-
-    topic: str
-    group: str
-    instance: str
-    """The static member's name, the same after a restart."""
-    written: tuple[str, ...]
-    """The topics that the group's records end up in: a group without offsets must not have any."""
-    rights: Rights
-    """What it needs, to name what is refused."""
 
 
 class KafkaReader:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from domination.exactly_once.ports import Change
-    from domination.exactly_once.reader import Subscription
+    from domination.exactly_once.subscription import Subscription
     from domination.kafka.client import Connection
 
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from domination.exactly_once.batch import Outcome, Records, Reject
     from domination.exactly_once.parts import Parts
-    from domination.exactly_once.reader import Subscription
+    from domination.exactly_once.subscription import Subscription
     from domination.exactly_once.target import Target
     from domination.kafka.client import Connection
 

@@ -20,8 +20,9 @@ from confluent_kafka.admin import (
 )
 
 from domination.exactly_once.link import Link
-from domination.exactly_once.reader import KafkaReader, Subscription
+from domination.exactly_once.reader import KafkaReader
 from domination.exactly_once.starts import Starts
+from domination.exactly_once.subscription import Subscription
 from domination.exactly_once.writer import KafkaWriter
 from domination.kafka.client import Connection
 from domination.kafka.faults import Rights
