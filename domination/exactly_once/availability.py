@@ -23,7 +23,8 @@ _LONGEST_SECONDS: Final = 8.0
 class Availability:
     """Knows since when there is trouble, says so once, and gives up after `limit` seconds.
 
-    `servers` names the brokers in that error. `free` is called when the trouble is over: exceptions
+    `servers` names the brokers in that error; `look` is asked for one that does not answer, where
+    that is not known yet. `free` is called when the trouble is over: exceptions
     hold frames, and frames the clients whose calls have failed.
     """
 
@@ -35,6 +36,7 @@ class Availability:
         clock: Clock,
         log: logging.Logger,
         *,
+        look: Callable[[], UnavailableError | None] = lambda: None,
         free: Callable[[], object] = gc.collect,
     ) -> None:
         self._servers = servers
@@ -42,6 +44,7 @@ class Availability:
         self._stop = stop
         self._clock = clock
         self._log = log
+        self._look = look
         self._free = free
         self._seen = clock.now()
         self._trouble_since: float | None = None
@@ -107,6 +110,6 @@ class Availability:
         self._stop.pause(_RETRY_SECONDS)
 
     def _gave_up(self, what: str | UnavailableError) -> GaveUpError:
-        last = what if isinstance(what, UnavailableError) else None
+        last = what if isinstance(what, UnavailableError) else self._look()
         why = last or f"no broker at {self._servers} to work with ({what})"
         return GaveUpError(f"gave up after {self._limit:g} s: {why}", last)

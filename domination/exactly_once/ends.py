@@ -109,6 +109,7 @@ class Ends:
         identity = Identity(options.name, self._group, options.instance, worker_index)
         self._identities[worker_index] = identity
         clock, servers = SystemClock(), self._connection.servers
+        preflight = KafkaPreflight(self._connection, topics.needed)
         return Parts(
             rule=Transaction(options.commit_interval, TRANSACTION_SECONDS),
             name=identity.instance,
@@ -116,8 +117,15 @@ class Ends:
             readers=KafkaReaders(self._connection, self._subscription(identity), log),
             writer=KafkaWriter(self._connection, self._target(identity)),
             end_offsets=KafkaEndOffsets(self._connection, topics.read),
-            preflight=KafkaPreflight(self._connection, topics.needed),
-            availability=Availability(servers, options.availability_timeout, self.stop, clock, log),
+            preflight=preflight,
+            availability=Availability(
+                servers,
+                options.availability_timeout,
+                self.stop,
+                clock,
+                log,
+                look=preflight.unreachable,
+            ),
             observer=self._observer(worker_index),
             clock=clock,
             stop=self.stop,

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from domination.kafka.cluster import Cluster
-from domination.kafka.faults import MissingError, RefusedError, no_right
+from domination.kafka.faults import (
+    FaultError,
+    MissingError,
+    RefusedError,
+    UnavailableError,
+    no_right,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from domination.kafka.client import Connection
-    from domination.kafka.faults import FaultError
+
+_LOOK_SECONDS: Final = 2.0
 
 
 class KafkaPreflight:
@@ -32,6 +39,16 @@ class KafkaPreflight:
         read = next(iter(found))
         self._cluster.reach_leaders(read, found[read])
         self._cluster = None
+
+    def unreachable(self) -> UnavailableError | None:
+        """Say which broker does not answer, if one does not, within some seconds."""
+        try:
+            Cluster(self._connection, _LOOK_SECONDS).reach(next(iter(self._needed)))
+        except UnavailableError as error:
+            return error
+        except FaultError:
+            return None
+        return None
 
     def named(self, fault: FaultError) -> FaultError:
         """Name the topics or the rights that an error does not tell, if the cluster tells them."""

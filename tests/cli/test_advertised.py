@@ -10,6 +10,7 @@ import pytest
 from confluent_kafka import KafkaException
 
 from conftest import need
+from domination.exactly_once.preflight import KafkaPreflight
 from domination.kafka.client import Connection
 from domination.kafka.cluster import Cluster
 from domination.kafka.tail import from_first
@@ -20,6 +21,8 @@ from harness.processes import DOMINATION, run
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from domination.kafka.faults import UnavailableError
 
 KINDS: Final = ("REFUSED", "SILENT", "UNKNOWN")
 PROPERTIES: Final = """\
@@ -107,3 +110,13 @@ def test_a_leader_that_does_not_answer_tells_no_offset(site: Site, tmp_path: Pat
     cut_off = Cluster(Connection({"bootstrap.servers": site.begin["REFUSED"]}), 2)
     with pytest.raises(KafkaException, match="no answer of the leader"):
         cut_off.end_offsets(places)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_worker_that_gives_up_can_find_the_address(site: Site, kind: str) -> None:
+    def look(servers: str) -> UnavailableError | None:
+        needed = {"any": "READ"}
+        return KafkaPreflight(Connection({"bootstrap.servers": servers}), needed).unreachable()
+
+    assert look(site.servers) is None
+    assert f"no broker at {site.advertised[kind]} (" in str(look(site.begin[kind]))

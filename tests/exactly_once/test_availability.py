@@ -13,7 +13,7 @@ from domination.errors import Exit
 from domination.exactly_once.availability import Availability
 from domination.exactly_once.defaults import StopEvent
 from domination.exactly_once.errors import GaveUpError
-from domination.kafka.faults import UnavailableError, unavailable
+from domination.kafka.faults import UnavailableError, UnreachableError, unavailable
 from harness.clock import Clock
 
 if TYPE_CHECKING:
@@ -71,6 +71,20 @@ def test_the_end_says_once_which_broker_how_long_why_and_what_to_do(
     for each in ("no broker", "localhost:9092", "10 s", "start Kafka", "BOOTSTRAP_SERVERS"):
         assert told.count(each) == 1, told
     assert "no answer" in told or "Connection refused)" in told
+
+
+def test_the_end_looks_for_a_broker_that_does_not_answer_where_that_is_not_known(
+    clock: Clock,
+) -> None:
+    stop, looked = StopEvent(), UnreachableError("no broker at inside:9092")
+    stop.set()
+    log = logging.getLogger("availability")
+    availability = Availability(SERVERS, 10, stop, clock, log, look=lambda: looked)
+    availability.failed("starting transactions: time-out")
+    clock.time = 10.1
+    with pytest.raises(GaveUpError, match="gave up after 10 s: no broker at inside:9092") as ended:
+        availability.failed("starting transactions: time-out")
+    assert "advertised.listeners" in str(expected(ended.value))
 
 
 def test_a_success_in_between_starts_the_time_anew(
