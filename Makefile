@@ -109,9 +109,9 @@ audit: install ## Look for known vulnerabilities in the locked dependencies; nee
 build: install ## Build the wheel and the source distribution into dist/
 	$(BIN)/hatchling build
 
-COMPILE := uv pip compile --universal --python-version 3.10 --generate-hashes --no-header --no-emit-index-url
+COMPILE := $(BIN)/uv pip compile --universal --python-version 3.10 --generate-hashes --no-header --no-emit-index-url
 
-lock: ## Lock the newest dependencies again (needs uv): of the image, of make run, test, fuzz and bench
+lock: install ## Lock the newest dependencies again: of the image, of make run, test, fuzz and bench
 	$(COMPILE) --upgrade --group build --extra monitor pyproject.toml -o requirements.lock
 	$(COMPILE) --upgrade --constraint requirements.lock --group checkout --extra demo pyproject.toml \
 	    -o requirements-demo.lock

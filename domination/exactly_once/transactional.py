@@ -150,10 +150,13 @@ class _Log:
 def serving(call: Callable[..., object], *arguments: Any) -> None:
     """Make a call that hears on the way what the producer tells: a fatal error is raised by it.
 
-    A line of the log that follows finds it raised already, and makes a `SystemError` of it.
+    A line of the log that follows finds it raised already: a `SystemError` comes of it, or in
+    Python 3.10 the bare `KafkaError`, which the client can raise although it is no exception.
     """
     try:
         call(*arguments)
+    except KafkaError as error:  # type: ignore[misc]
+        raise KafkaException(error) from None
     except SystemError as error:
         cause: BaseException | None = error
         while cause and not isinstance(cause, KafkaException):

@@ -187,6 +187,10 @@ def test_a_partition_that_is_gone_has_no_lag() -> None:
     assert (lags("records"), lags("seconds")) == ([None, 6], [None, 3])
     other.behind({0: Lag(4, 0.5)})
     assert (lags("records"), lags("seconds")) == ([4, 6], [0.5, 3])
+    # Both had the partition and forget it: the second one finds it gone.
+    worker.behind({0: Lag(4, 0.5)})
+    worker.behind({})
+    other.behind({})
 
 
 def test_a_process_tells_its_versions_and_what_it_uses() -> None:
