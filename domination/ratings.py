@@ -38,6 +38,7 @@ class Reason(str, Enum):
     UNIQUE_ID_NOT_A_STRING = "unique_id_not_a_string"
     UNIQUE_ID_EMPTY = "unique_id_empty"
     SHADOW_TOO_LARGE = "shadow_too_large"
+    BATCH_TOO_LARGE = "batch_too_large"
     UNWANTED = "unwanted"
     """For filters of your own. No step here gives it."""
 

@@ -14,6 +14,7 @@ from confluent_kafka import Message, TopicPartition
 
 import job
 from domination.exactly_once import reader, writer
+from domination.exactly_once.consumer_config import CONFIG
 from domination.kafka.client import Connection
 
 BATCH = reader.BATCH_RECORDS
@@ -22,7 +23,7 @@ CLUSTER = Connection({"bootstrap.servers": job.BROKERS})
 
 def consume(count: int, partitions: int) -> float:
     """Read so many records; give the seconds from the first on."""
-    consumer = CLUSTER.consumer(reader.CONFIG, {"group.id": job.GROUP})
+    consumer = CLUSTER.consumer(CONFIG, {"group.id": job.GROUP})
     consumer.assign([TopicPartition(job.RATINGS, number, 0) for number in range(partitions)])
     first = consumer.consume(1, 60)
     started, left = time.perf_counter(), count - len(first)

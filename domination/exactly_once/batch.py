@@ -146,8 +146,11 @@ class Records(Batch["bytes | None"]):
     """The records of one poll of one topic, in columns of equal length; its items are the values.
 
     A column is read when it is asked for. `origin` and `error` are not for steps: the sink reads
-    there whose batch this is, and what is wrong with it.
+    there whose batch this is, and what is wrong with it. No step gets records with a `fault`.
     """
+
+    fault: Fault | None = None
+    """Why all of them become dead letters at once."""
 
     def __init__(
         self,

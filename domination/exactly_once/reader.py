@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from domination.exactly_once.consumer_config import CLASSIC, CONFIG
 from domination.exactly_once.errors import GoneError
 from domination.exactly_once.fetched import Fetched
 from domination.exactly_once.membership import Membership
+from domination.exactly_once.oversized import LIMIT, Oversized, require_answers
 from domination.exactly_once.ports import CallError, EvictedError, NotYetToldError, Place
 from domination.exactly_once.rule import Position
 from domination.kafka import faults
@@ -31,38 +33,12 @@ BATCH_RECORDS: Final = 3000
 """Most records of one poll: with fewer each costs more, with more the cache is missed."""
 _BATCH_BYTES: Final = 4_000_000
 """A poll takes fewer where records are so large that they come to more than about so much."""
-_FEWEST: Final = 10
+_MOST_BYTES: Final = 16_000_000
+"""Nor does a poll take more where its first record is far larger than those before."""
 _SAMPLED: Final = 50
 _SEEK_SECONDS: Final = 0.001
 _NO_PARTITION: Final = 2**31 - 1
 """Nobody has it: no transaction holds its offset back."""
-CONFIG: Final = {
-    "auto.offset.reset": "error",
-    "enable.auto.commit": False,
-    "enable.auto.offset.store": False,
-    "isolation.level": "read_committed",
-    # The default sleeps a second whenever the queue is full.
-    "fetch.queue.backoff.ms": 10,
-    # The answer to any other question waits behind a fetch: a broker that has nothing says so soon.
-    "fetch.wait.max.ms": 200,
-    # Enough to read ahead, little enough to keep the memory flat over any backlog.
-    "queued.min.messages": 20_000,
-    "queued.max.messages.kbytes": 16_384,
-    # A connection that has died without a word is noticed after so long. `link.py` gives a slow one
-    # more, and smaller answers.
-    "socket.timeout.ms": 10_000,
-    # An answer brings up to a megabyte of each partition, compressed: of all together no more.
-    "fetch.max.bytes": 4_000_000,
-    # Also the most that zstd may grow to: a batch of more, which Kafka takes since it looks at the
-    # compressed size, would be fetched again for ever. No record can be larger than this.
-    "receive.message.max.bytes": 2_147_483_647,
-}
-# What the broker decides where group.protocol is consumer.
-_CLASSIC: Final = {
-    "partition.assignment.strategy": "cooperative-sticky",
-    "session.timeout.ms": 10_000,
-    "heartbeat.interval.ms": 1_000,
-}
 
 
 class KafkaReader:
@@ -95,6 +71,8 @@ class KafkaReader:
         """The partitions that have been read to their end since the last `rewind`."""
         self._unled: dict[int, Position] = {}
         """Positions to commit that no record leads to: first offsets, and ends behind markers."""
+        self._too_large: KafkaError | None = None
+        """What the client has said of an answer that it does not take."""
         self.wanted = BATCH_RECORDS
         """Most records of the next poll."""
         # The consumer protocol refuses a static member's name until the session of its last life
@@ -108,9 +86,11 @@ class KafkaReader:
         }
         if static:
             fixed["group.instance.id"] = subscription.instance
-        defaults = CONFIG | _CLASSIC if static else CONFIG
+        defaults = CONFIG | CLASSIC if static else CONFIG
+        config = link.config(connection.config(defaults, fixed))
+        self._oversized = Oversized(connection, subscription.topic, subscription.group, config)
         with connection.making():
-            self._consumer = Consumer(link.config(connection.config(defaults, fixed)), logger=link)
+            self._consumer = Consumer(config, logger=link)
         strategy = connection.config(defaults).get("partition.assignment.strategy", "cooperative")
         self._membership = Membership(
             self._consumer,
@@ -139,6 +119,8 @@ class KafkaReader:
         Gives the records, and where each of their partitions is to be read on. Runs `changes` where
         the group asks for it and raises what it raised; raises a `FaultError` or `EvictedError`.
         """
+        if self._oversized.waits:
+            return self._lay_aside(most)
         messages = self._take(wait, most)
         ends: list[Message] = []
         if any(map(Message.error, messages)):
@@ -147,6 +129,8 @@ class KafkaReader:
         for failures in (self._membership.failures, self._failures):
             if failures:
                 raise failures.pop(0)
+        if self._too_large and not messages and self._places == self._committed:
+            require_answers(self._topic, self.places(), self._too_large)
         self._fit(messages)
         # A partition's records come in order, so its last one stays in the dictionary.
         last: dict[Any, Any] = dict(zip(map(Message.partition, messages), messages, strict=True))
@@ -160,7 +144,10 @@ class KafkaReader:
     def _take(self, wait: float, most: int) -> list[Message]:
         try:
             first = self._consumer.poll(wait)
-            return [] if first is None else [first, *self._consumer.consume(most - 1, 0)]
+            if first is None:
+                return []
+            fitting = max(1, _MOST_BYTES // max(1, len(first)))
+            return [first, *self._consumer.consume(min(most, fitting) - 1, 0)]
         except KafkaException as exception:
             raise EvictedError(exception.args[0].str()) from exception
 
@@ -169,15 +156,34 @@ class KafkaReader:
         error = message.error()
         if error is None or error.code() == KafkaError._PARTITION_EOF:
             return error is not None
-        self._refuse(error, message)
+        if not self._oversized.note(error, message):
+            self._refuse(error, message)
         return False
+
+    def _lay_aside(self, most: int) -> tuple[Records | None, dict[int, Position]]:
+        """Give the next records of an oversized batch, unread; the client goes on behind them.
+
+        Where it goes on within the batch, it tells of the batch again.
+        """
+        found = self._oversized.take(self._places, most)
+        if found is None:
+            return None, {}
+        partition, end = found.partition, found.offsets[-1] + 1
+        try:
+            self._seek(TopicPartition(self._topic, partition, end), time.monotonic())
+        except KafkaException:
+            return None, {}  # The client tells of it again.
+        self._places[partition] = end
+        self._ended.discard(partition)
+        self._log.warning("%s", found)
+        return found, {partition: Position(end)}
 
     def _fit(self, messages: list[Message]) -> None:
         """Want so many records next as the size of these allows."""
         sizes = list(map(len, messages[::_SAMPLED]))
         if total := sum(sizes):
             fitting = len(sizes) * _BATCH_BYTES // total
-            self.wanted = max(_FEWEST, min(fitting, BATCH_RECORDS))
+            self.wanted = max(1, min(fitting, BATCH_RECORDS))
 
     def _pass_markers(self, partition: int, end: int) -> None:
         """Note an end that lies behind the last record, where only markers are in between."""
@@ -223,6 +229,8 @@ class KafkaReader:
         self._places = {place.partition: place.offset for place in places}
         self._committed, self._timestamps = dict(self._places), {}
         self._ended = set()
+        self._oversized.forget()
+        self._too_large = None
         self._unled = {
             place.partition: _at(place) for place in places if again or place.partition in new
         }
@@ -305,6 +313,8 @@ class KafkaReader:
         """Hear of an error of the client as a whole, on the thread that polls."""
         if refused := faults.refusal(error, f"reading {self._topic}", self._rights):
             self._failures.append(refused)
+        if LIMIT in error.str():
+            self._too_large = error
 
     def _refuse(self, error: KafkaError, message: Message) -> None:
         if error.code() == KafkaError._FATAL:

@@ -173,6 +173,9 @@ class Session:
         if ticket is None:
             return []
         records.origin = Origin(self, ticket)
+        if records.fault:
+            self.write(records.reject([records.fault] * len(records)).outcome([]))
+            return []
         return [records]
 
     def _rest(self) -> None:

@@ -44,8 +44,9 @@ CONFIG: Final = {
     # The commit tells of success: a report for each record took a tenth of the speed.
     "delivery.report.only.error": True,
     "queue.buffering.max.messages": 200_000,
-    "queue.buffering.max.kbytes": 65_536,
 }
+_QUEUE_KILOBYTES: Final = 65_536
+"""The most that is not at the broker yet: what a transaction holds where the broker is slow."""
 HANG_SECONDS: Final = 0.5
 _SMALLEST_LIMIT: Final = 1_000
 _ASK_SECONDS: Final = 5.0
@@ -267,8 +268,11 @@ class KafkaWriter:
             raise CallError(f"larger records fit into {', '.join(grown)} now", answered=True)
 
     def _make(self) -> TransactionalProducer:
+        largest = max(self._limits.values())
         sizes = {
-            "message.max.bytes": max(self._limits.values()),
+            "message.max.bytes": largest,
+            # A record of more than all of the queue would wait for room for ever.
+            "queue.buffering.max.kbytes": max(_QUEUE_KILOBYTES, largest // 1024 + 1),
             "batch.size": min(*self._limits.values(), DEFAULT_SIZE_LIMIT),
         }
         return TransactionalProducer(self.connection, CONFIG | sizes, self.target.transactional_id)

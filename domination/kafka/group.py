@@ -57,7 +57,13 @@ class Group:
         self._consumer.close()
 
     def _new(self) -> Consumer:
-        own = {"group.id": self._name, "enable.auto.commit": False, "log_level": CRITICAL}
+        own = {
+            "group.id": self._name,
+            "enable.auto.commit": False,
+            "log_level": CRITICAL,
+            # It reads nothing; with more a small `receive.message.max.bytes` does not go together.
+            "queued.max.messages.kbytes": 1024,
+        }
         return self._connection.consumer({}, own)
 
     def _committed(self, places: list[TopicPartition]) -> dict[int, int]:

@@ -55,7 +55,7 @@ class Tail:
             "enable.partition.eof": True,
             "isolation.level": "read_committed",
             "auto.offset.reset": "earliest",
-            "queued.max.messages.kbytes": 8192,
+            "queued.max.messages.kbytes": 3072,
             "fetch.wait.max.ms": wait_ms,
         }
         self._consumer = connection.consumer({}, own)

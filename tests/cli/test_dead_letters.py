@@ -157,9 +157,11 @@ def test_a_record_that_is_small_only_while_compressed_stops_nothing(pipeline: Pi
     producer.produce(pipeline.input, b"x" * 110_000_000, b"key")
     producer.flush()
     pipeline.send(humans(100))
-    worker = pipeline.worker()
+    worker = pipeline.worker(KAFKA_RECEIVE_MESSAGE_MAX_BYTES="400000000")
     pipeline.drained(30)
     assert worker.stop() == 0
     (letter,) = pipeline.read(pipeline.dead).records
-    assert dict(letter.headers() or [])["domination.error.truncated"] == b"1"
+    told = dict(letter.headers() or [])
+    assert told["domination.error.reason"] == b"not_json"
+    assert told["domination.error.truncated"] == b"1"
     assert len(pipeline.read(pipeline.output).records) == 100
