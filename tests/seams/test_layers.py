@@ -44,7 +44,7 @@ PLACES: Final = {
     "service_links": ("", ""),
     "secret": ("", ""),
     "settings": ("errors exactly_once secret service_links", ""),
-    "log": ("settings text", "orjson"),
+    "log": ("settings text", ""),
     "connection": ("kafka settings", ""),
     "clickhouse": ("settings shadow", ""),
     "clickhouse.server": ("clickhouse settings", "clickhouse_driver"),
@@ -73,7 +73,7 @@ PLACES: Final = {
     "monitor.topics": ("connection kafka letter monitor settings", ""),
     "monitor.server": ("errors monitor", "fastapi nicegui uvicorn"),
     "demo": (
-        "clickhouse connection errors kafka log monitor produce settings worker",
+        "clickhouse connection errors kafka log monitor produce settings text worker",
         "",
     ),
     "demo.embedded": ("errors", "chdb orjson"),
