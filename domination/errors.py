@@ -56,5 +56,5 @@ def exit_on_error() -> Iterator[None]:
     try:
         yield
     except DominationError as error:
-        print(f"domination: {printable(str(error))}", file=sys.stderr)  # noqa: T201 - the log may not be set up
+        print(printable(f"domination: {error}"), file=sys.stderr)  # noqa: T201 - the log may not be set up
         sys.exit(error.exit_code)

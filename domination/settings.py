@@ -7,10 +7,10 @@ import re
 from dataclasses import dataclass, field, fields
 from ipaddress import IPv6Address
 from itertools import combinations
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from domination import secret
 from domination.errors import DominationError, Exit
 from domination.exactly_once.options import LONGEST_INTERVAL, id_prefix, too_long
 from domination.exactly_once.reserved import RESERVED
@@ -58,8 +58,6 @@ _REFUSED: Final = {
     "transactional.id": f"use {PREFIX}INSTANCE",
 }
 _HAVE_SECRETS: Final = ("clickhouse_url", "kafka")
-_SECRET_WORDS: Final = ("password", "secret", "token", "private", ".key.pem", "oauthbearer.config")
-_HIDDEN: Final = "********"
 
 
 class MisfitError(DominationError):
@@ -180,10 +178,9 @@ class Settings:
         """Yield each setting's environment name and value; secrets are hidden."""
         for each in fields(self):
             if each.name != "kafka":
-                yield environment_name(each.name), _without_password(getattr(self, each.name))
+                yield environment_name(each.name), secret.url_shown(str(getattr(self, each.name)))
         for name, value in sorted(self.kafka.items()):
-            hidden = any(word in name for word in _SECRET_WORDS)
-            yield environment_name(f"kafka.{name}"), _HIDDEN if hidden else value
+            yield environment_name(f"kafka.{name}"), secret.property_shown(name, value)
 
 
 def _fits(clickhouse_url: str) -> bool:
@@ -216,11 +213,6 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _without_password(value: object) -> str:
-    # A URL may hold line ends, which count for nothing.
-    return re.sub(r"(://[^:]*:).*(@)", rf"\1{_HIDDEN}\2", str(value), flags=re.DOTALL)
 
 
 def environment_name(setting: str) -> str:
@@ -279,7 +271,7 @@ def _own(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _with_files(environment: Mapping[str, str]) -> dict[str, str]:
-    """Put the content of its file in the place of each NAME_FILE."""
+    """Put the content of its file in the place of each NAME_FILE; all of it is text then."""
     values = dict(environment)
     for name, path in environment.items():
         if not name.endswith(_FILE) or _property(name) in OWN_FILES:
@@ -289,20 +281,17 @@ def _with_files(environment: Mapping[str, str]) -> dict[str, str]:
             raise DominationError(Exit.SETTING, f"{name} and {setting} are both set: unset one")
         del values[name]
         values[setting] = _content(name, path)
+    for name, value in values.items():
+        if not secret.is_utf8(name + value):
+            raise DominationError(Exit.SETTING, f"{name} is not UTF-8")
     return values
 
 
 def _content(name: str, path: str) -> str:
-    """Read a file's text without its last line end."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        # No decoding error's text: it would show a part of the content.
-        why = (isinstance(error, OSError) and error.strerror) or "it is no text"
+        return secret.read(path)
+    except secret.UnreadableError as why:
         raise DominationError(Exit.SETTING, f"{name}: cannot read {path}: {why}") from None
-    if "\0" in text:
-        raise DominationError(Exit.SETTING, f"{name}: cannot read {path}: it is no text")
-    return text.removesuffix("\n")
 
 
 def _property(name: str) -> str:

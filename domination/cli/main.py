@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from io import TextIOWrapper
+from traceback import format_exc
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -12,7 +13,7 @@ import click
 from domination import __version__
 from domination.cli.style import Group
 from domination.errors import Exit
-from domination.text import printable
+from domination.text import printable, printable_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,17 +58,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(cli.main(arguments, prog_name="domination", standalone_mode=False) or Exit.OK)
     except click.ClickException as error:
+        vars(error)["message"] = printable(error.message)
         error.show()
         return error.exit_code
     except click.Abort:
         return 130
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - a bug is told whole, as Python would
         from domination.advice import expected  # noqa: PLC0415 - the help has no need of it
 
         if found := expected(error):
-            click.echo(f"domination: {printable(str(found))}", err=True)
+            click.echo(printable(f"domination: {found}"), err=True)
             return found.exit_code
-        raise
+        click.echo(printable_lines(format_exc().rstrip()), err=True)
+        return Exit.BUG
 
 
 def _escape_what_cannot_be_shown() -> None:

@@ -82,13 +82,18 @@ def _with_defaults(settings: Sequence[str]) -> list[str]:
     ]
 
 
+def say(text: str) -> None:
+    """Print a line; whatever stands in it of others moves no cursor."""
+    click.echo(printable(text))
+
+
 def show(form: str, told: Mapping[str, Any] | None, lines: Iterable[str]) -> None:
     """Print what was found: for programs an object on a line, or nothing; for people its lines."""
     if form == "table":
         for line in lines:
-            click.echo(printable(line))
+            say(line)
     elif told is not None:
-        click.echo(json.dumps(told))
+        say(json.dumps(told))
 
 
 def progress(sends: Iterable[int], label: str, total: int | None) -> int:

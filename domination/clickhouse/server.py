@@ -121,7 +121,7 @@ def _client(url: SplitResult, seconds: int) -> Client:
     query = urlencode(limits | dict(parse_qsl(url.query)))
     try:
         return Client.from_url(url._replace(query=query).geturl())
-    except (ValueError, Error) as error:
+    except (ValueError, LookupError, AttributeError, Error) as error:
         raise UrlError(f"the URL of ClickHouse does not fit: {_text(error)}") from error
 
 

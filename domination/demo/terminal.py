@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol
 
 from domination.errors import needs_extra
+from domination.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +36,7 @@ def live(stream: TextIO) -> bool:
 def open_view(title: str) -> Iterator[View]:
     """Open the view that fits standard output."""
     if not live(sys.stdout):
-        print(title, flush=True)  # noqa: T201 - people look at it
+        print(printable(title), flush=True)  # noqa: T201 - people look at it
         yield _Lines()
         return
     with needs_extra("the live view"):
@@ -52,4 +53,4 @@ class _Lines:
         now = time.monotonic()
         if now - self._shown >= _LINE_SECONDS:
             self._shown = now
-            print(snapshot.line(), flush=True)  # noqa: T201 - the same
+            print(printable(snapshot.line()), flush=True)  # noqa: T201 - the same

@@ -45,7 +45,7 @@ def test_text_of_others_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> N
     except ValueError:
         log.logger.exception("bug: %s", "\x1b[2J\r\n")
     said = capsys.readouterr().err
-    assert "bug: \\x1b[2J\\r\\n\nTraceback" in said
+    assert "bug: \\x1b[2J\\r\\n\n Traceback" in said
     assert all(line.isprintable() for line in said.split("\n"))
 
 

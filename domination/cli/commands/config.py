@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from domination import connection
+from domination import connection, log
 from domination.cli.style import FORMAT, Command, show
 from domination.settings import from_environment
 
@@ -23,6 +23,7 @@ def command(form: str) -> None:
     where librdkafka does not take the properties.
     """
     settings = from_environment()
+    log.configure(settings)
     shown = dict(settings.shown())
     show(form, shown, (f"{name}={value}" for name, value in shown.items()))
     connection.of(settings).require()

@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from domination import log
-from domination.cli.style import FORMAT, Group, progress, show
+from domination.cli.style import FORMAT, Group, progress, say, show
 from domination.dead_letters import TOO_LARGE, TRUNCATED, UNREADABLE, DeadLetterTopic
 from domination.ratings import Reason
 from domination.settings import from_environment
@@ -115,15 +115,15 @@ def replay(reason: str | None, limit: int | None, force: bool, yes: bool) -> Non
         UNREADABLE: "are no dead letters",
     }
     for why, left in stay.most_common():
-        click.echo(f"{left:>11,} {whys.get(why, f'would be {why} again')}: left")
+        say(f"{left:>11,} {whys.get(why, f'would be {why} again')}: left")
     if yes:
         lifecycle = Lifecycle()
         lifecycle.stop_on_signals()
         sends = letters.replay(reason, limit, force=force, going=lambda: not lifecycle.stopping)
         sent = progress(sends, "dead letters", count)
-        click.echo(f"{sent:>11,} sent back to {letters.input_topic}")
+        say(f"{sent:>11,} sent back to {letters.input_topic}")
     else:
-        click.echo(f"{count:>11,} to send back to {letters.input_topic}; do it with --yes")
+        say(f"{count:>11,} to send back to {letters.input_topic}; do it with --yes")
 
 
 def _plain(value: Any) -> str:

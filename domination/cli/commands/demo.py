@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from domination.cli.style import SEED, Command
+from domination.cli.style import SEED, Command, say
 from domination.demo.run import Plan, run
 from domination.settings import from_environment
 
@@ -59,4 +59,4 @@ def command(
     or one dead letter.
     """
     monitor = from_environment().monitor
-    return run(Plan(humans, rate, bad, seed, data, monitor), click.echo)
+    return run(Plan(humans, rate, bad, seed, data, monitor), say)

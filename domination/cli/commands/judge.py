@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from domination.cli.style import Command
+from domination.cli.style import Command, say
 from domination.shadow import judge_all
 
 
@@ -18,4 +18,4 @@ from domination.shadow import judge_all
 def command(ratings: tuple[int, ...]) -> None:
     """Say what humans with these ratings are; no broker needed."""
     for rating, shadow in zip(ratings, judge_all(ratings), strict=True):
-        click.echo(f"{rating} {shadow.label}")
+        say(f"{rating} {shadow.label}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from domination.cli.style import Command
+from domination.cli.style import Command, say
 from domination.errors import needs_extra
 from domination.settings import TOPICS, from_environment
 
@@ -34,4 +34,4 @@ def command() -> Exit:
         # Not before: without the extra there is a help, and it says what to install.
         from domination.monitor.run import run  # noqa: PLC0415
 
-    return run(settings, click.echo)
+    return run(settings, say)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from domination import connection, log
-from domination.cli.style import SEED, Command, progress
+from domination.cli.style import SEED, Command, progress, say
 from domination.kafka.cluster import Cluster
 from domination.produce import produce
 from domination.settings import from_environment
@@ -48,4 +48,4 @@ def command(rate: float | None, count: int | None, seed: int | None) -> None:
     lifecycle.stop_on_signals()
     sends = produce(settings, count, rate, seed, going=lambda: not lifecycle.stopping)
     sent = progress(sends, "ratings", count)
-    click.echo(f"{sent} ratings in {topic}, every delivery confirmed")
+    say(f"{sent} ratings in {topic}, every delivery confirmed")

@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from domination.cli.style import Group
+from domination.cli.style import Group, say
 from domination.clickhouse import schema
 from domination.clickhouse.server import Server
 from domination.settings import from_environment
@@ -33,7 +33,8 @@ def command() -> None:
 def print_() -> None:
     """Print the statements that make the tables, the settings filled in; no ClickHouse needed."""
     for _, sql in schema.statements(from_environment()):
-        click.echo(f"{sql};\n")
+        for line in f"{sql};\n".split("\n"):
+            say(line)
 
 
 @command.command(examples=["domination schema apply"], settings=("clickhouse_url", *_STREAM))
@@ -45,4 +46,4 @@ def apply() -> None:
     settings = from_environment()
     with closing(Server(settings)) as server:
         for name, what in schema.apply(server, settings):
-            click.echo(f"{name}: {what}")
+            say(f"{name}: {what}")

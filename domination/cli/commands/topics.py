@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from domination import connection, log
-from domination.cli.style import Command
+from domination.cli.style import Command, say
 from domination.kafka.cluster import Cluster
 from domination.settings import TOPICS, from_environment
 
@@ -40,4 +40,4 @@ def command(partitions: int, replication_factor: int) -> None:
     cluster = Cluster(connection.of(settings))
     for topic, found in cluster.make(settings.topics, partitions, replication_factor):
         what = f"exists, left as it is, {found}" if found else f"made, {partitions}"
-        click.echo(f"{topic}: {what} partitions")
+        say(f"{topic}: {what} partitions")
