@@ -1,7 +1,7 @@
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
-.PHONY: help install run test chaos chaos-cluster soak rivals bench bench-latency bench-scale bench-clickhouse bench-stages fuzz docs linter audit build lock clean
+.PHONY: help install run test chaos chaos-cluster soak rivals bench bench-latency bench-scale bench-clickhouse bench-stages fuzz docs linter audit build sbom lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -103,22 +103,35 @@ linter: install ## Check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+LOCKS := $(addprefix requirements,.lock -build.lock -dev.lock -fuzz.lock -bench.lock -sbom.lock)
 audit: install ## Look for known vulnerabilities in the locked dependencies; needs the network
-	$(BIN)/python .ci/audit.py requirements.lock requirements-dev.lock requirements-fuzz.lock requirements-bench.lock
+	$(BIN)/python .ci/audit.py $(LOCKS)
 
-build: install ## Build the wheel and the source distribution into dist/
-	$(BIN)/hatchling build
+# What is published is made where nothing runs but what is locked by its hash, not beside the tests' packages.
+.release/%/.done: requirements-%.lock
+	$(firstword $(wildcard $(BIN)/python) python3) -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $<
+	@touch $@
+
+build: .release/build/.done ## Build the wheel and the source distribution into dist/
+	.release/build/bin/hatchling build
+
+sbom: .release/sbom/.done ## List what the image has of Python, with hashes, into domination.cdx.json (CycloneDX)
+	.release/sbom/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml \
+	    --output-reproducible --output-file domination.cdx.json
 
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.10 --generate-hashes --no-header --no-emit-index-url
 
 lock: install ## Lock the newest dependencies again: of the image, of make run, test, fuzz and bench
-	$(COMPILE) --upgrade --group build --extra monitor pyproject.toml -o requirements.lock
-	$(COMPILE) --upgrade --constraint requirements.lock --group checkout --extra demo pyproject.toml \
-	    -o requirements-demo.lock
+	$(COMPILE) --upgrade --extra monitor pyproject.toml -o requirements.lock
+	$(COMPILE) --upgrade --constraint requirements.lock --group build -o requirements-build.lock
+	$(COMPILE) --upgrade --constraint requirements.lock --constraint requirements-build.lock --group checkout \
+	    --extra demo pyproject.toml -o requirements-demo.lock
 	$(COMPILE) --upgrade --constraint requirements-demo.lock --group dev --extra demo pyproject.toml \
 	    -o requirements-dev.lock
 	$(COMPILE) --upgrade --group fuzz -o requirements-fuzz.lock
 	$(COMPILE) --upgrade --constraint requirements-dev.lock --group bench -o requirements-bench.lock
+	$(COMPILE) --upgrade --group sbom -o requirements-sbom.lock
 
 clean: ## Remove what the other targets made
-	rm -rf .venv dist .kafka .rivals .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz
+	rm -rf .venv .release dist domination.cdx.json .kafka .rivals .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz

@@ -41,10 +41,10 @@ def test_a_port_is_open_to_this_host_alone() -> None:
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
-def test_each_image_is_pinned() -> None:
+def test_each_image_is_pinned_by_its_digest() -> None:
     stages = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
     for image in [*stages, *(server["image"] for server in SERVERS.values())]:
-        assert re.fullmatch(r"[\w/-]+:\d+\.\d+\.[\d.]+(-slim-\w+)?", image)
+        assert re.fullmatch(r"[\w/-]+:\d+\.\d+\.[\d.]+(-slim-\w+)?@sha256:[0-9a-f]{64}", image)
 
 
 def test_each_stage_has_the_python_that_the_copied_environment_links_to() -> None:
@@ -53,7 +53,7 @@ def test_each_stage_has_the_python_that_the_copied_environment_links_to() -> Non
 
 def test_the_broker_is_of_the_version_that_the_tests_run_on() -> None:
     pom = (ROOT / "tests" / "harness" / "kafka" / "pom.xml").read_text()
-    version = SERVICES["kafka"]["image"].partition(":")[2]
+    version = SERVICES["kafka"]["image"].partition(":")[2].partition("@")[0]
     assert f"<artifactId>kafka_2.13</artifactId>\n      <version>{version}</version>" in pom
 
 

@@ -54,10 +54,12 @@ def test_the_locks_have_every_dependency() -> None:
     project = (ROOT / "pyproject.toml").read_text()
     lists = dict(re.findall(r"^(\w+) = \[\n(.*?)^\]", project, re.MULTILINE | re.DOTALL))
     for lock, names in {
-        "requirements.lock": ["dependencies", "build", "monitor"],
+        "requirements.lock": ["dependencies", "monitor"],
+        "requirements-build.lock": ["build"],
         "requirements-demo.lock": ["dependencies", "build", "checkout", "demo", "monitor"],
         "requirements-dev.lock": ["dependencies", "build", "checkout", "dev", "demo", "monitor"],
         "requirements-fuzz.lock": ["fuzz"],
+        "requirements-sbom.lock": ["sbom"],
     }.items():
         locked = (ROOT / lock).read_text()
         for name in names:
@@ -70,11 +72,11 @@ def test_the_locks_have_every_dependency() -> None:
 
 
 def test_each_lock_has_what_the_one_before_has_in_the_same_version() -> None:
-    image, demo, all_ = (
+    image, build, demo, all_ = (
         set(re.findall(r"^([\w-]+)==(\S+)", (ROOT / lock).read_text(), re.MULTILINE))
-        for lock in ("requirements.lock", "requirements-demo.lock", "requirements-dev.lock")
+        for lock in (f"requirements{name}.lock" for name in ("", "-build", "-demo", "-dev"))
     )
-    assert image <= demo <= all_
+    assert image | build <= demo <= all_
 
 
 def test_the_types_in_clickhouse_are_those_of_the_topic() -> None:

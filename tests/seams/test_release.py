@@ -1,0 +1,96 @@
+"""The workflows of CI and of a release: what is published, and what is made sure of before."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+import yaml
+
+from harness.processes import ROOT, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WORKFLOWS: Final = ROOT / ".github" / "workflows"
+CI: Final = yaml.safe_load((WORKFLOWS / "ci.yml").read_text())["jobs"]
+RELEASE: Final = yaml.safe_load((WORKFLOWS / "release.yml").read_text())["jobs"]
+STEPS: Final[list[tuple[str, dict[str, Any]]]] = [
+    (name, step) for name, job in [*CI.items(), *RELEASE.items()] for step in job.get("steps", ())
+]
+
+UPLOAD: Final = "actions/upload-artifact"
+
+
+def of(job: dict[str, Any], action: str) -> list[dict[str, Any]]:
+    """Give the arguments of a job's steps that use an action."""
+    steps = [step for step in job["steps"] if step.get("uses", "").startswith(f"{action}@")]
+    return [step.get("with", {}) for step in steps]
+
+
+def test_each_action_is_pinned_by_the_hash_of_its_commit() -> None:
+    used = [step["uses"] for _, step in STEPS if "uses" in step]
+    assert used
+    assert [each for each in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", each)] == []
+
+
+def test_what_is_published_comes_from_the_job_that_only_builds() -> None:
+    given = {(name, each["name"]) for name, job in CI.items() for each in of(job, UPLOAD)}
+    assert given == {("build", "dist"), ("build", "sbom")}
+    assert [step["run"] for step in CI["build"]["steps"] if "run" in step] == ["make build sbom"]
+    assert "container" not in CI["build"]
+
+
+def test_what_builds_and_lists_takes_wheels_with_locked_hashes_alone() -> None:
+    told = run("make", "--always-make", "--dry-run", "build", "sbom").stdout
+    installs = re.findall(r"^(\S+) -m pip install (.*)", told, re.MULTILINE)
+    assert {(python, words.rpartition(" ")[2]) for python, words in installs} == {
+        (f".release/{name}/bin/python", f"requirements-{name}.lock") for name in ("build", "sbom")
+    }
+    assert all("--require-hashes --only-binary :all: " in words for _, words in installs)
+    assert ".release/build/bin/hatchling build\n" in told
+
+
+def test_a_release_waits_for_all_of_ci_and_that_for_the_tag_to_be_on_main() -> None:
+    assert CI["gate"]["needs"] == [name for name in CI if name != "gate"]
+    assert CI["gate"]["steps"][0]["run"] == f'test "$RESULTS" = "{" ".join(["success"] * 3)}"'
+    assert RELEASE["ci"]["needs"] == "main"
+    assert RELEASE["tag"]["needs"] == "ci"
+    assert RELEASE["pypi"]["needs"] == RELEASE["image"]["needs"] == "tag"
+
+
+@pytest.mark.parametrize(("branch", "status"), [("main", 0), ("elsewhere", 1)])
+def test_a_tag_that_is_not_on_main_ends_the_release(
+    tmp_path: Path, branch: str, status: int
+) -> None:
+    (checkout,) = of(RELEASE["main"], "actions/checkout")
+    assert checkout["fetch-depth"] == 0  # Else there is no origin/main to be on.
+
+    def git(where: str, *words: str) -> None:
+        who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+        ended = run("git", "-C", str(tmp_path / where), *who, *words)
+        assert ended.returncode == 0, ended.stderr
+
+    git(".", "init", "--quiet", "--initial-branch=main", "origin")
+    git("origin", "commit", "--quiet", "--allow-empty", "--message=one")
+    git("origin", "switch", "--quiet", "--force-create", branch)
+    git("origin", "commit", "--quiet", "--allow-empty", "--message=two")
+    git("origin", "tag", "--annotate", "v1.2.3", "--message=three")
+    git("origin", "switch", "--quiet", "main")
+    git("origin", "commit", "--quiet", "--allow-empty", "--message=four")
+    git(".", "clone", "--quiet", "origin", "checkout")
+    git("checkout", "checkout", "--quiet", "v1.2.3")
+    (script,) = [step["run"] for step in RELEASE["main"]["steps"] if "run" in step]
+    inside = f"cd {tmp_path}/checkout; {script}"
+    assert run("bash", "-ec", inside).returncode == status
+
+
+def test_the_sbom_lies_beside_the_wheel_and_the_image() -> None:
+    for name, subject in {"page": "subject-path", "image": "subject-digest"}.items():
+        assert {"name": "sbom"} in of(RELEASE[name], "actions/download-artifact")
+        (attested,) = of(RELEASE[name], "actions/attest")
+        assert attested["sbom-path"] == "domination.cdx.json"
+        assert attested[subject]
+    (page,) = [step["run"] for step in RELEASE["page"]["steps"] if "run" in step]
+    assert page.endswith(" dist/* domination.cdx.json")
