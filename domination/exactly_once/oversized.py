@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 LIMIT: Final = "receive.message.max.bytes"
 """The property that bounds an answer, and a batch once it is decompressed with zstd."""
-_SEARCH_SECONDS: Final = 3.0
+_SEARCH_SECONDS: Final = 5.0
 """Less than a transaction may be open."""
 _CONFIG: Final = {
     "auto.offset.reset": "error",
@@ -162,36 +162,31 @@ def end_of_batch(
     """
     deadline = time.monotonic() + timeout
     config = {**_CONFIG, "group.id": group, LIMIT: limit}
-    with closing(connection.consumer({}, config)) as consumer:
 
-        def inside(offset: int) -> bool:
-            place = TopicPartition(first.topic, first.partition, offset)
-            return _begins_at(consumer, place, deadline) == first.offset
+    def inside(offset: int) -> bool:
+        # Each time by a consumer of its own: one that is told to go elsewhere may sleep a second.
+        with closing(connection.consumer({}, config)) as consumer:
+            consumer.assign([TopicPartition(first.topic, first.partition, offset)])
+            return _oversized_at(consumer, deadline) == first.offset
 
-        within, width = first.offset, 1
-        while inside(within + width):
-            within, width = within + width, width * 2
-        end = within + width
-        while end - within > 1:
-            middle = (within + end) // 2
-            within, end = (middle, end) if inside(middle) else (within, middle)
-        return end
+    within, width = first.offset, 1
+    while inside(within + width):
+        within, width = within + width, width * 2
+    end = within + width
+    while end - within > 1:
+        middle = (within + end) // 2
+        within, end = (middle, end) if inside(middle) else (within, middle)
+    return end
 
 
-def _begins_at(consumer: Consumer, place: TopicPartition, deadline: float) -> int | None:
-    """Give where the oversized batch of a place begins; None where there is none."""
-    consumer.assign([place])
-    message = _next(consumer, deadline)
+def _oversized_at(consumer: Consumer, deadline: float) -> int | None:
+    """Give where the oversized batch begins that a consumer meets first; None if it meets none."""
+    while (message := consumer.poll(max(0.0, deadline - time.monotonic()))) is None:
+        if time.monotonic() >= deadline:
+            raise TimeoutError
     error = message.error()
     if error is None or error.code() in _BEYOND:
         return None
     if error.code() != KafkaError._BAD_COMPRESSION:
         raise KafkaException(error)
     return message.offset()
-
-
-def _next(consumer: Consumer, deadline: float) -> Message:
-    while (message := consumer.poll(max(0.0, deadline - time.monotonic()))) is None:
-        if time.monotonic() >= deadline:
-            raise TimeoutError
-    return message

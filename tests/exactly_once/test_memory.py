@@ -50,6 +50,8 @@ def send_at_once(pipeline: Pipeline, values: Sequence[bytes], compression: str =
     """Send values as one batch."""
     own = {"bootstrap.servers": pipeline.bootstrap_servers, "compression.type": compression}
     producer = Producer(BATCH | own)
+    # Else records wait for their partition to be known, and are not all there when it is sent.
+    producer.list_topics(pipeline.input, timeout=10)
     for value in values:
         producer.produce(pipeline.input, value)
     assert producer.flush(60) == 0
