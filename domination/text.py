@@ -10,5 +10,10 @@ def printable(text: str) -> str:
     return "".join(each if each.isprintable() else _escaped(each) for each in text)
 
 
+def shortened(text: str, most: int) -> str:
+    """Cut a text that is longer than `most` characters."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode()

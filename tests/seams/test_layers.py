@@ -238,7 +238,7 @@ CORE: Final = (
     *(f"exactly_once.{name}" for name in ("batch", "columns", "dead_letter", "options")),
     *(f"exactly_once.{name}" for name in ("portion", "reserved", "rule")),
     "clickhouse.queries",
-    "monitor.rate",
+    *(f"monitor.{name}" for name in ("allowance", "rate")),
 )
 """What knows the standard library, and its own like, and nothing else."""
 
