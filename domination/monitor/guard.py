@@ -35,7 +35,7 @@ MOST_VIEWERS: Final = 50
 MOST_SOCKETS: Final = 2 * MOST_VIEWERS
 """A page that comes back may have two for a while."""
 LONGEST_FRAME: Final = 1_024
-"""Characters of a frame of a client; the longest of ours has a hundred."""
+"""Bytes of a frame of a client; the longest of ours has a hundred."""
 RETRY_SECONDS: Final = 10
 
 _UNREAD_SECONDS: Final = 10.0
@@ -269,12 +269,10 @@ class _Socket:
             raise
 
     def _passes(self, text: str | None) -> bool:
-        if text is None or len(text) > LONGEST_FRAME:
-            return False
         if text == _CONNECT and not self._connected:
             self._connected = True
             return True
-        return bool(_FRAME.fullmatch(text)) and self._frames.take()
+        return bool(text and _FRAME.fullmatch(text)) and self._frames.take()
 
 
 def _host(scope: Scope) -> str | None:
