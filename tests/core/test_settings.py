@@ -294,3 +294,30 @@ def test_a_secret_in_the_place_of_another_value_is_not_shown(tmp_path: Path) -> 
         with pytest.raises(DominationError, match=name) as told:
             from_environment({f"DOMINATION_{name}_FILE": str(file)})
         assert "s3cret" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "works"),
+    [
+        ("", True),
+        ("https://monitor.example.com/domination/", True),
+        ("http://h:8080", True),
+        ("https://[::1]:8443/a/b", True),
+        ("monitor.example.com", False),
+        ("ftp://h/", False),
+        ("https://user:word@h/", False),
+        ("https://h/a?b", False),
+        ("https://h//evil.example", False),
+        ("https://h/../x", False),
+        ("https://h:99999/", False),
+        ('https://h/"><script>', False),
+        ("https://h/\n", False),
+    ],
+)
+def test_the_url_behind_a_proxy_is_one_or_is_refused(url: str, *, works: bool) -> None:
+    environment = {"DOMINATION_MONITOR_URL": url}
+    if works:
+        assert from_environment(environment).monitor_url == url
+        return
+    with pytest.raises(DominationError, match="DOMINATION_MONITOR_URL"):
+        from_environment(environment)

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from domination.monitor import foreign_log
-from domination.monitor.allowance import Allowance
 from domination.monitor.guard import LONGEST_FRAME, MOST_SOCKETS, MOST_VIEWERS, Guard, access
-from domination.settings import from_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -331,63 +327,3 @@ def test_a_socket_whose_client_does_not_read_is_ended(monkeypatch: pytest.Monkey
         assert task.cancelled()
 
     asyncio.run(opened())
-
-
-def test_an_allowance_is_so_many_at_once_and_so_many_a_second() -> None:
-    now = [0.0]
-    allowance = Allowance(3, 2, lambda: now[0])
-    assert [allowance.take() for _ in range(4)] == [True, True, True, False]
-    now[0] = 1
-    assert [allowance.take() for _ in range(3)] == [True, True, False]
-    now[0] = 100
-    assert [allowance.take() for _ in range(4)] == [True, True, True, False]
-
-
-def test_what_the_servers_under_it_log_is_a_short_line_each_and_few(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    loggers = [logging.getLogger(name) for name in foreign_log.NAMES]
-    before = [(each.handlers, each.propagate) for each in loggers]
-    now = [0.0]
-    foreign_log.shorten(lambda: now[0])
-    try:
-        for each in loggers * 100:
-            each.error(
-                "\x1b[2J%s\nINFO domination: forged", "x" * 9_000, exc_info=ValueError("1\n2")
-            )
-        now[0] = 60
-        loggers[0].error("again")
-    finally:
-        for each, (handlers, each.propagate) in zip(loggers, before, strict=True):
-            each.handlers = handlers
-    assert len(caplog.messages) == 11
-    assert all(each.isprintable() and len(each) < 300 for each in caplog.messages)
-    assert caplog.records[0].exc_info is None
-    assert "790 more left out" in caplog.messages[-1]
-
-
-@pytest.mark.parametrize(
-    ("url", "works"),
-    [
-        ("", True),
-        (PAGE, True),
-        ("http://h:8080", True),
-        ("https://[::1]:8443/a/b", True),
-        ("monitor.example.com", False),
-        ("ftp://h/", False),
-        ("https://user:word@h/", False),
-        ("https://h/a?b", False),
-        ("https://h//evil.example", False),
-        ("https://h/../x", False),
-        ("https://h:99999/", False),
-        ('https://h/"><script>', False),
-        ("https://h/\n", False),
-    ],
-)
-def test_the_url_behind_a_proxy_is_one_or_is_refused(url: str, *, works: bool) -> None:
-    environment = {"DOMINATION_MONITOR_URL": url}
-    if works:
-        assert from_environment(environment).monitor_url == url
-        return
-    with pytest.raises(Exception, match="DOMINATION_MONITOR_URL"):
-        from_environment(environment)

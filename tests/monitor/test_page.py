@@ -18,14 +18,15 @@ from websockets.sync.client import ClientConnection, connect
 from domination.monitor.guard import MOST_VIEWERS
 from harness.kafka_server import free_ports
 from harness.page_proxy import PageProxy
-from harness.pipeline import DOMINATION, Pipeline, eventually
+from harness.pipeline import Pipeline
+from harness.processes import DOMINATION, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from playwright.sync_api import Browser
 
-    from harness.pipeline import Worker
+    from harness.processes import Worker
 
 PATH: Final = "/domination"
 _CLIENT: Final = re.compile(r"'client_id': '([\w-]+)'")

@@ -69,7 +69,7 @@ PLACES: Final = {
     "worker.run": ("errors exactly_once flow log settings worker", "bytewax"),
     "check": ("advice clickhouse connection errors exactly_once kafka settings", ""),
     "monitor": ("advice clickhouse errors log settings shadow text worker", ""),
-    "monitor.topics": ("connection kafka letter monitor settings", ""),
+    "monitor.topics": ("connection kafka letter monitor ratings settings", ""),
     "monitor.server": ("errors monitor", "fastapi nicegui uvicorn"),
     "demo": (
         "clickhouse connection errors kafka log monitor produce settings worker",
