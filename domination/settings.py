@@ -28,6 +28,10 @@ _LAST_PORT: Final = 65_535
 _ADDRESS: Final = re.compile(
     r"(?:(?:\[(?P<six>[^\]]+)\]|(?P<host>[^\s:/@\[\]]+)):)?(?P<port>[0-9]{1,5})"
 )
+_PAGE: Final = re.compile(
+    r"https?://(?:\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::[0-9]{1,5})?(?:/[a-z0-9_~-][a-z0-9._~-]*)*/?",
+    re.IGNORECASE,
+)
 _BOOTSTRAP: Final = "KAFKA_BOOTSTRAP_SERVERS"
 _FILE: Final = "_FILE"
 OWN_FILES: Final = frozenset(
@@ -103,6 +107,8 @@ class Settings:
     """
     monitor: str = "127.0.0.1:8080"
     """`host:port` of the page of `domination monitor`; a port alone is on 127.0.0.1."""
+    monitor_url: str = ""
+    """The URL of that page behind a proxy, `https://host/path/`; empty: there is no proxy."""
     log_level: str = "info"
     """debug, info, warning or error."""
     log_format: str = "text"
@@ -151,6 +157,11 @@ class Settings:
                 name,
                 "takes host:port, [IPv6 address]:port, or a port alone, on 127.0.0.1",
             )
+        _require(
+            not self.monitor_url or _is_page(self.monitor_url),
+            "monitor_url",
+            "takes the page's URL behind a proxy: https://host/path/",
+        )
         for name in self.kafka:
             _require(name not in _REFUSED, f"kafka.{name}", f"is not free: {_REFUSED.get(name)}")
 
@@ -213,6 +224,13 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_page(url: str) -> bool:
+    try:
+        return bool(_PAGE.fullmatch(url) and urlsplit(url).port != 0)
+    except ValueError:
+        return False
 
 
 def environment_name(setting: str) -> str:

@@ -18,5 +18,10 @@ def printable_lines(text: str) -> str:
     return "\n".join(" " + printable(line) for line in text.split("\n"))
 
 
+def shortened(text: str, most: int) -> str:
+    """Cut a text that is longer than `most` characters."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode()

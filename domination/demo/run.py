@@ -115,7 +115,7 @@ def _page(settings: Settings, clickhouse: Database) -> Iterator[str]:
     with (
         closing(topics),
         probing(topics.look, Tables(clickhouse).look) as read,
-        serving(listening, read) as address,
+        serving(listening, read, host, settings.monitor_url) as address,
     ):
         yield address
 

@@ -103,7 +103,8 @@ def _how_exact(readings: Readings) -> str:
 
 def _dead_letters(readings: Readings) -> str:
     topics = readings.kafka.data
-    return total(topics and topics.dead_letters.reasons)
+    found = topics and topics.dead_letters.by_reason
+    return number(found and sum(found.reasons.values()) + found.letters)
 
 
 def _sent_back(readings: Readings) -> str:

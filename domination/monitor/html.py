@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from domination.monitor import charts
 from domination.monitor.rate import CHART_MINUTES
 from domination.monitor.text import as_of, counted_at
-from domination.text import printable
+from domination.text import printable, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from domination.monitor.probe import Reading, Readings
 
+_LONGEST: Final = 64
 _SPAN: Final = f"the last {CHART_MINUTES} minutes"
 
 
@@ -77,14 +78,16 @@ def _bars(group: str, lags: Mapping[int, int]) -> str:
 
 
 def dead_letters(readings: Readings) -> str:
-    """Count the dead letters by reason."""
+    """Count the dead letters by reason, those of rare reasons together."""
     if readings.kafka.data is None:
         return _unknown()
-    reasons = readings.kafka.data.dead_letters.reasons
+    reasons, more, exact, letters = readings.kafka.data.dead_letters.by_reason
     rows = [
         (f"<code>{reason}</code>", f'<span data-reason="{reason}">{count:,}</span>')
         for reason, count in zip(map(_theirs, reasons), reasons.values(), strict=True)
     ]
+    if letters:
+        rows.append((f"{'' if exact else 'over '}{more:,} more", f"{letters:,}"))
     return _table(("Reason", "Records"), rows) if rows else _none("None")
 
 
@@ -164,8 +167,8 @@ def _table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _theirs(text: str) -> str:
-    """Write what others have chosen."""
-    return escape(printable(text))
+    """Write what others have chosen, so much of it."""
+    return escape(shortened(printable(text), _LONGEST))
 
 
 def _unknown() -> str:

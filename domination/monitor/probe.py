@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
 from domination.advice import expected
 from domination.log import logger
+from domination.text import printable, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _PAUSE_SECONDS: Final = 1.0
 _SILENT_SECONDS: Final = 10.0
 _LAST_SECONDS: Final = 1.0
+_LONGEST_WHY: Final = 300
 
 T = TypeVar("T")
 
@@ -131,5 +133,7 @@ def probing(
 
 def _why(error: Exception) -> str:
     known = expected(error)
-    first = str(known or error).partition("\n")[0] or type(error).__name__
+    # A server's text may quote what others have chosen.
+    told = printable(str(known or error).partition("\n")[0])
+    first = shortened(told, _LONGEST_WHY) or type(error).__name__
     return first if known else f"{type(error).__name__}: {first}"

@@ -26,10 +26,14 @@ def run(settings: Settings, say: Callable[[str], None]) -> Exit:
     log.configure(settings)
     lifecycle = Lifecycle()
     lifecycle.stop_on_signals()
-    listening = listen(*settings.monitor_address)
+    host, port = settings.monitor_address
+    listening = listen(host, port)
     tables = Tables(Server(settings, _ANSWER_SECONDS))
     topics = TopicsProbe(settings)
-    with probing(topics.look, tables.look) as read, serving(listening, read) as address:
+    with (
+        probing(topics.look, tables.look) as read,
+        serving(listening, read, host, settings.monitor_url) as address,
+    ):
         say(f"Domination at {address}")
         lifecycle.wait()
     return Exit.OK

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Final
 
 import uvicorn
 from fastapi import FastAPI
-from nicegui import ui
+from fastapi.exception_handlers import http_exception_handler
+from nicegui import Client, core, ui
 
 from domination.errors import DominationError, Exit
-from domination.monitor import charts, figures, html
+from domination.monitor import charts, figures, foreign_log, html
+from domination.monitor.guard import LONGEST_FRAME, Guard, access
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +34,9 @@ _Draw = Callable[["Readings"], None]
 _DRAW_SECONDS: Final = 1.0
 _POLL_SECONDS: Final = 0.02
 _END_SECONDS: Final = 5
+# A slow phone loads the scripts for longer; it finds them in its cache when it comes again.
+_ALONE_SECONDS: Final = 10.0
+_LOOK_SECONDS: Final = 2.0
 _STYLE: Final = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
 _ICON: Final = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">'
@@ -55,10 +60,23 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 @contextmanager
-def serving(listening: socket.socket, read: Callable[[], Readings]) -> Iterator[str]:
-    """Serve the page of the readings on a thread; yield its address once it answers."""
+def serving(
+    listening: socket.socket, read: Callable[[], Readings], host: str = "", url: str = ""
+) -> Iterator[str]:
+    """Serve the page of the readings on a thread; yield its address once it answers.
+
+    `host` is what the socket was bound by, `url` that of the page behind a proxy.
+    """
+    foreign_log.shorten()
+    names = access(filter(None, [host, listening.getsockname()[0]]), url)
     config = uvicorn.Config(
-        _app(read), log_config=None, log_level="error", timeout_graceful_shutdown=1
+        Guard(_app(read), names, lambda: len(Client.instances)),
+        log_config=None,
+        log_level="error",
+        # They believe who asks.
+        proxy_headers=False,
+        ws_max_size=LONGEST_FRAME,
+        timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
@@ -81,10 +99,16 @@ def _address(listening: socket.socket) -> str:
 
 def _app(read: Callable[[], Readings]) -> FastAPI:
     app = FastAPI(openapi_url=None)
-    app.add_api_route("/healthz", lambda: {"alive": True})
+    # Long polling tells other origins that they may read.
+    core.sio.eio.cors_allowed_origins = []
+    core.sio.eio.transports = ["websocket"]
+    core.app.config.socket_io_js_transports = ["websocket"]
+    # NiceGUI draws a page for whatever there is not.
+    core.app.add_exception_handler(404, http_exception_handler)  # type: ignore[arg-type]
+    core.app.timer(_LOOK_SECONDS, _drop_those_alone)
+    ui.page("/")(lambda: _draw(read))
     ui.run_with(
         app,
-        root=lambda: _draw(read),
         title="Domination",
         favicon=_ICON,
         dark=None,
@@ -93,6 +117,11 @@ def _app(read: Callable[[], Readings]) -> FastAPI:
         show_welcome_message=False,
     )
     return app
+
+
+def _drop_those_alone() -> None:
+    """Drop the pages that nobody has opened a socket for."""
+    Client.prune_instances(client_age_threshold=_ALONE_SECONDS)
 
 
 def _draw(read: Callable[[], Readings]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from domination import connection
@@ -12,6 +11,8 @@ from domination.kafka.group import Group
 from domination.kafka.tail import Tail, from_first
 from domination.letter import Letter, Mark, recognise
 from domination.monitor.rate import charted_rate
+from domination.monitor.reasons import ByReason, Reasons
+from domination.ratings import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,8 +26,8 @@ _READ_SECONDS: Final = 1.0
 class DeadLetterCounts(NamedTuple):
     """The dead letters that the monitor has read: all that were in the topic when it started."""
 
-    reasons: Mapping[str, int]
-    """Dead letters by reason, the most frequent first; those sent back are among them."""
+    by_reason: ByReason
+    """Those sent back are among them."""
     sent_back: int
     whole: bool
     """Whether the monitor has read all of them."""
@@ -69,7 +70,7 @@ class TopicsProbe:
         self._groups = _groups(settings, self._connection) if offsets else {}
         self._tail = Tail(self._connection, settings.group)
         self._rate = charted_rate()
-        self._reasons: Counter[str] = Counter()
+        self._reasons = Reasons(map(str, Reason))
         self._sent_back = 0
 
     def look(self) -> Topics:
@@ -110,12 +111,11 @@ class TopicsProbe:
         self._tail.follow(from_first(topic, partitions))
         for message in self._tail.new(_READ_SECONDS):
             self._count(recognise(message))
-        reasons = dict(self._reasons.most_common())
-        return DeadLetterCounts(reasons, self._sent_back, self._tail.whole)
+        return DeadLetterCounts(self._reasons.counted(), self._sent_back, self._tail.whole)
 
     def _count(self, found: Letter | Mark | None) -> None:
         if isinstance(found, Letter):
-            self._reasons[found.reason] += 1
+            self._reasons.add(found.reason)
         elif isinstance(found, Mark):
             self._sent_back += 1
 

@@ -68,7 +68,7 @@ def test_a_letter_whose_record_looked_like_a_mark_is_a_letter(
     assert "21 sent back" in command(pipeline, "replay", "--yes")
     assert "0 open" in command(pipeline, "list")
     assert sent_back(pipeline) == sorted(good(21), key=str)
-    assert counted(pipeline) == ({FAULT.reason: 21}, 21, True)
+    assert counted(pipeline) == (({FAULT.reason: 21}, 0, True, 0), 21, True)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_record_of_others_that_is_no_mark_hides_no_letter(
     told = command(pipeline, "replay", "--yes")
     assert "2 are no dead letters: left" in told
     assert "5 sent back" in told
-    assert counted(pipeline) == ({FAULT.reason: 5}, 5, True)
+    assert counted(pipeline) == (({FAULT.reason: 5}, 0, True, 0), 5, True)
 
 
 def test_a_letter_that_cannot_be_read_is_counted_and_left(pipeline: Pipeline) -> None:

@@ -196,3 +196,30 @@ def test_an_address_is_a_port_alone_or_one_with_its_host(
 ) -> None:
     settings = Settings(http=text, monitor=text)
     assert settings.http_address == settings.monitor_address == address
+
+
+@pytest.mark.parametrize(
+    ("url", "works"),
+    [
+        ("", True),
+        ("https://monitor.example.com/domination/", True),
+        ("http://h:8080", True),
+        ("https://[::1]:8443/a/b", True),
+        ("monitor.example.com", False),
+        ("ftp://h/", False),
+        ("https://user:word@h/", False),
+        ("https://h/a?b", False),
+        ("https://h//evil.example", False),
+        ("https://h/../x", False),
+        ("https://h:99999/", False),
+        ('https://h/"><script>', False),
+        ("https://h/\n", False),
+    ],
+)
+def test_the_url_behind_a_proxy_is_one_or_is_refused(url: str, *, works: bool) -> None:
+    environment = {"DOMINATION_MONITOR_URL": url}
+    if works:
+        assert from_environment(environment).monitor_url == url
+        return
+    with pytest.raises(DominationError, match="DOMINATION_MONITOR_URL"):
+        from_environment(environment)

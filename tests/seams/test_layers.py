@@ -70,7 +70,7 @@ PLACES: Final = {
     "worker.run": ("errors exactly_once flow log settings worker", "bytewax"),
     "check": ("advice clickhouse connection errors exactly_once kafka settings", ""),
     "monitor": ("advice clickhouse errors log settings shadow text worker", ""),
-    "monitor.topics": ("connection kafka letter monitor settings", ""),
+    "monitor.topics": ("connection kafka letter monitor ratings settings", ""),
     "monitor.server": ("errors monitor", "fastapi nicegui uvicorn"),
     "demo": (
         "clickhouse connection errors kafka log monitor produce settings text worker",
@@ -239,7 +239,7 @@ CORE: Final = (
     *(f"exactly_once.{name}" for name in ("batch", "columns", "dead_letter", "options")),
     *(f"exactly_once.{name}" for name in ("portion", "reserved", "rule")),
     "clickhouse.queries",
-    "monitor.rate",
+    *(f"monitor.{name}" for name in ("allowance", "rate")),
 )
 """What knows the standard library, and its own like, and nothing else."""
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     cls=Command,
     examples=["domination monitor"],
     settings=(
-        *("monitor", "bootstrap_servers", *TOPICS, "group"),
+        *("monitor", "monitor_url", "bootstrap_servers", *TOPICS, "group"),
         *("clickhouse_url", "clickhouse_group", "log_level"),
     ),
 )

@@ -1,0 +1,208 @@
+"""The monitor's page and those who mean it ill, with real clients: other names, frames, crowds."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import signal
+import time
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from domination.monitor.guard import MOST_VIEWERS
+from harness.kafka_server import free_ports
+from harness.page_proxy import PageProxy
+from harness.pipeline import Pipeline
+from harness.processes import DOMINATION, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser
+
+    from harness.processes import Worker
+
+PATH: Final = "/domination"
+_CLIENT: Final = re.compile(r"'client_id': '([\w-]+)'")
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: http.client.HTTPMessage
+    text: str
+    seconds: float
+
+
+class Site(NamedTuple):
+    """A monitor of servers that are not there, and a proxy before it."""
+
+    monitor: Worker
+    port: int
+    proxy: PageProxy
+
+    def ask(self, path: str = "/", **headers: str) -> Answer:
+        """Ask as no browser does: only with these headers."""
+        began = time.monotonic()
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as client:
+            client.request("GET", path, headers=headers)
+            answer = client.getresponse()
+            text = answer.read().decode()
+            return Answer(answer.status, answer.headers, text, time.monotonic() - began)
+
+    def client_id(self) -> str:
+        """Open the page, without a socket."""
+        found: list[str] = []
+
+        def served() -> bool:
+            found.extend(_CLIENT.findall(self.ask().text))
+            return bool(found)
+
+        eventually(served)
+        return found[0]
+
+    def socket(self, client_id: str, origin: str | None = None) -> ClientConnection:
+        """Open the socket of a page."""
+        query = (
+            f"EIO=4&transport=websocket&client_id={client_id}&tab_id={client_id}"
+            "&document_id=d&next_message_id=0&implicit_handshake=true"
+        )
+        return connect(
+            f"ws://127.0.0.1:{self.port}/_nicegui_ws/socket.io/?{query}",
+            origin=origin,  # type: ignore[arg-type]
+            open_timeout=30,
+            max_size=None,
+        )
+
+    @contextmanager
+    def viewer(self, client_id: str, origin: str | None = None) -> Iterator[ClientConnection]:
+        """Open the page's socket and connect as a page does."""
+        with self.socket(client_id, origin) as socket:
+            assert str(socket.recv(30)).startswith("0{")
+            socket.send("40")
+            assert str(socket.recv(30)).startswith("40")
+            yield socket
+
+    def memory(self) -> int:
+        """Give its resident memory, in MB."""
+        status = Path(f"/proc/{self.monitor.process.pid}/status").read_text()
+        found = re.search(r"VmRSS:\s+(\d+)", status)
+        assert found
+        return int(found[1]) // 1024
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    kafka, clickhouse, port = free_ports(3)
+    proxy = PageProxy(("127.0.0.1", port), PATH)
+    monitor = Pipeline(f"127.0.0.1:{kafka}", tmp_path_factory.mktemp("site")).worker(
+        command=(*DOMINATION, "monitor"),
+        MONITOR=str(port),
+        MONITOR_URL=f"http://monitor.localhost:{proxy.port}{PATH}/",
+        CLICKHOUSE_URL=f"clickhouse://127.0.0.1:{clickhouse}",
+    )
+    monitor.until("Domination at")
+    yield Site(monitor, port, proxy)
+    assert monitor.stop(signal.SIGTERM, seconds=10) == 0
+    assert "Traceback" not in monitor.output
+    proxy.close()
+
+
+def test_another_name_reads_nothing_and_another_origin_opens_no_socket(site: Site) -> None:
+    assert site.ask(Host="evil.example").status == 421
+    assert site.ask("/_nicegui_ws/socket.io/?EIO=4", Origin="http://evil.example").status == 403
+    page = site.client_id()
+    for origin in ("http://evil.example", "null"):
+        with pytest.raises(InvalidStatus, match="403"):
+            site.socket(page, origin).__enter__()
+    with site.viewer(page, f"http://127.0.0.1:{site.port}"):
+        pass
+
+
+def test_no_script_comes_from_where_a_header_says(site: Site) -> None:
+    told = site.ask(**{"X-Forwarded-Prefix": "//evil.example", "X-Forwarded-Host": "evil.example"})
+    assert told.status in (200, 503)
+    assert "evil" not in told.text
+
+
+def test_frames_of_others_write_nothing_to_the_log(site: Site) -> None:
+    page = site.client_id()
+    before = len(site.monitor.output)
+    forged = json.dumps(
+        ["log", {"client_id": page, "level": "error", "message": "\x1b[2J\nforged"}]
+    )
+    for frame in ("42" + forged, '42["handshake",{}]', '42["ack",{}]', "40{", "x", b"\xff", "4"):
+        with site.viewer(page) as socket, suppress(ConnectionClosed, TimeoutError):
+            for _ in range(2_000):
+                socket.send(frame)
+            socket.recv(10)
+        page = site.client_id()
+    with site.viewer(page) as socket:
+        with suppress(ConnectionClosed):
+            socket.send("x" * 2_000_000)
+        with pytest.raises(ConnectionClosed, match="1009"):
+            list(socket)
+    assert site.ask("/healthz").status == 200
+    said = site.monitor.output[before:]
+    assert "forged" not in said
+    assert "Traceback" not in said
+    assert "\x1b" not in said
+    assert len(said) < 10_000
+
+
+@pytest.mark.parametrize("renaming", [False, True], ids=["its own Host", "the server's Host"])
+def test_it_works_behind_a_proxy_with_a_path(
+    site: Site, chromium: Browser, *, renaming: bool
+) -> None:
+    asked: list[str] = []
+    said: list[str] = []
+    port = site.proxy.port
+    site.proxy.host = f"127.0.0.1:{site.port}" if renaming else ""
+    context = chromium.new_context()
+    page = context.new_page()
+    own = (f"http://monitor.localhost:{port}{PATH}/", f"ws://monitor.localhost:{port}{PATH}/")
+    page.on("request", lambda each: asked.append(each.url))
+    page.on("websocket", lambda each: asked.append(each.url))
+    page.on("console", lambda each: said.append(each.text))
+    page.goto(own[0])
+    # Only what came over the WebSocket says so.
+    page.wait_for_selector("[data-source=Kafka][data-state=down]", timeout=60_000)
+    assert page.locator(".nicegui-echart svg").count() == 3
+    context.close()
+    assert [url for url in asked if not url.startswith((*own, "data:"))] == []
+    assert any(url.startswith(own[1]) for url in asked)
+    assert said == []
+
+
+def test_a_crowd_is_bounded_told_and_forgotten(site: Site) -> None:
+    page = site.client_id()
+    before = site.memory()
+    with site.viewer(page) as viewer:
+        answers = [site.ask() for _ in range(2_400)]
+        served = [each for each in answers if each.status == 200]
+        assert len(served) < 1_200
+        told = next(each for each in answers if each.status == 503)
+        assert f"{MOST_VIEWERS} people" in told.text
+        assert told.headers["Refresh"]
+        # Who looks is not driven out, nobody waits for the health, and soon there are places.
+        assert site.ask("/healthz").seconds < 1
+        assert str(viewer.recv(30)).startswith(("2", "42"))
+        eventually(lambda: site.ask().status == 200, 30)
+    assert site.memory() - before < 100
+
+
+def test_as_many_as_it_serves_do_not_delay_its_health(site: Site) -> None:
+    slowest: list[float] = []
+    with ExitStack() as stack:
+        for _ in range(MOST_VIEWERS - 1):
+            stack.enter_context(site.viewer(site.client_id()))
+        for _ in range(20):
+            slowest.append(site.ask("/healthz").seconds)
+            time.sleep(0.1)
+    assert max(slowest) < 1, slowest
+    assert site.memory() < 384
