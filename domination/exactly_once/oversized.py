@@ -47,7 +47,10 @@ _BEYOND: Final = frozenset({KafkaError._PARTITION_EOF, KafkaError._AUTO_OFFSET_R
 class Unread(Records):
     """Records of one partition whose offsets alone are known."""
 
-    fault = Fault("batch_too_large", f"decompressed, its batch does not fit into {LIMIT}")
+    fault = Fault(
+        "batch_too_large",
+        f"its batch cannot be decompressed: it does not fit into {LIMIT}, or is damaged",
+    )
 
     def __init__(self, topic: str, partition: int, offsets: range) -> None:
         super().__init__(topic, [b""] * len(offsets))
@@ -58,7 +61,8 @@ class Unread(Records):
         """Say in the log which they are."""
         return (
             f"{self.topic} [{self.partition}]: offsets {self._offsets[0]} to {self._offsets[-1]} "
-            f"become dead letters unread: decompressed, their batch does not fit into {LIMIT}"
+            "become dead letters unread: their batch cannot be decompressed, it does not fit into "
+            f"{LIMIT} or is damaged"
         )
 
     @property
