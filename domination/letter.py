@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from domination.exactly_once.dead_letter import Form
 from domination.exactly_once.fetched import readable
 from domination.settings import NAME
+from domination.text import shortened
 
 if TYPE_CHECKING:
     from domination.exactly_once.batch import Header
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 FORM: Final = Form(f"{NAME}.")
 """Of the dead letters' headers."""
+LONGEST_REASON: Final = 60
+"""In characters, where people read it."""
 
 
 class Letter(NamedTuple):
@@ -54,10 +57,11 @@ class Letter(NamedTuple):
         }
 
     def line(self) -> str:
-        """Write it as a row for people."""
+        """Write it as a row for people; long texts are cut, since others may have written them."""
         place = f"{self.partition}:{self.offset}"
-        origin = f"{self.origin.topic}[{self.origin.partition}]@{self.origin.offset}"
-        return f"{place:<12}{self.reason:<24}{origin:<24}{self.message}"
+        origin = f"{shortened(self.origin.topic, 60)}[{self.origin.partition}]@{self.origin.offset}"
+        reason, message = shortened(self.reason, LONGEST_REASON), shortened(self.message, 200)
+        return f"{place:<12}{reason:<24}{origin:<24}{message}"
 
 
 class Mark(NamedTuple):

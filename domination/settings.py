@@ -17,7 +17,7 @@ from domination.exactly_once.reserved import RESERVED
 from domination.service_links import service_links
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 NAME: Final = "domination"
 """Begins the transactional ids and the headers of dead letters."""
@@ -46,10 +46,19 @@ OWN_FILES: Final = frozenset(
 TOPICS: Final = ("input_topic", "output_topic", "dead_letter_topic")
 """The settings that name the three topics."""
 
+LONGEST_TTL_DAYS: Final = 10_000
+"""ClickHouse's time ends in 2106, and begins again."""
+
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("text", "json")
 _WORDS: Final = ("log_level", "log_format")
 """The settings that take words, in small letters or capitals."""
+
+_NUMBERS: Final[Mapping[str, tuple[Callable[[str], float], str]]] = {
+    "float": (float, "number"),
+    "int": (int, "whole number"),
+}
+"""How the text of a number is read, by its type."""
 
 # Where there is a setting of ours for a property that is not free; and two that are the Python
 # client's and take no text.
@@ -100,6 +109,8 @@ class Settings:
     """The brokers as ClickHouse sees them; empty: the same."""
     clickhouse_group: str = "shadow-group"
     """Consumer group of ClickHouse; a second ClickHouse needs one of its own."""
+    clickhouse_broken_ttl_days: int = 30
+    """Days that ClickHouse keeps what is no shadow, since it came."""
     http: str = ""
     """`host:port` of /healthz, /readyz and /metrics; a port alone is on 127.0.0.1; empty: none.
 
@@ -142,6 +153,11 @@ class Settings:
         )
         _require(
             self.availability_timeout_seconds > 0, "availability_timeout_seconds", "must be above 0"
+        )
+        _require(
+            1 <= self.clickhouse_broken_ttl_days <= LONGEST_TTL_DAYS,
+            "clickhouse_broken_ttl_days",
+            f"takes 1 to {LONGEST_TTL_DAYS}",
         )
         _require(self.log_level in LOG_LEVELS, "log_level", f"takes {', '.join(LOG_LEVELS)}")
         _require(self.log_format in LOG_FORMATS, "log_format", f"takes {' or '.join(LOG_FORMATS)}")
@@ -320,12 +336,13 @@ def _property(name: str) -> str:
 def _parse(setting: str, text: str, kind: str) -> object:
     if setting in _WORDS:
         return text.lower()
-    if kind != "float":
+    if kind not in _NUMBERS:
         return text
+    read, what = _NUMBERS[kind]
     try:
-        return float(text)
+        return read(text)
     except ValueError:
-        raise MisfitError(setting, "takes a number") from None
+        raise MisfitError(setting, f"takes a {what}") from None
 
 
 def _require(holds: bool, setting: str, what: str) -> None:  # noqa: FBT001 - reads as a sentence

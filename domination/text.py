@@ -10,17 +10,17 @@ def printable(text: str) -> str:
     return "".join(each if each.isprintable() else _escaped(each) for each in text)
 
 
+def shortened(text: str, most: int) -> str:
+    """Cut a text that is longer than `most` characters."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def printable_lines(text: str) -> str:
     """Write the lines of a traceback as `printable` does, each behind a space.
 
     So none of them can pass for a line of a log.
     """
     return "\n".join(" " + printable(line) for line in text.split("\n"))
-
-
-def shortened(text: str, most: int) -> str:
-    """Cut a text that is longer than `most` characters."""
-    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _escaped(character: str) -> str:

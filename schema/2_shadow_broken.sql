@@ -1,5 +1,6 @@
 -- What is in the topic but is no shadow: whole, with its coordinates and the reason. Only another
--- program than the worker can have written it. A record read again is the same row, as in shadow.
+-- program than the worker can have written it. A record read again is the same row, as in shadow. It
+-- goes some days after it came, by ClickHouse's clock: a record's own timestamp is its writer's.
 CREATE TABLE IF NOT EXISTS shadow_broken
 (
     kafka_topic LowCardinality(String),
@@ -7,7 +8,9 @@ CREATE TABLE IF NOT EXISTS shadow_broken
     kafka_offset UInt64,
     kafka_timestamp DateTime64(3, 'UTC'),
     raw String,
-    error LowCardinality(String)
+    error LowCardinality(String),
+    received DateTime('UTC') DEFAULT now()
 )
 ENGINE = ReplacingMergeTree
 ORDER BY (kafka_topic, kafka_partition, kafka_offset)
+TTL received + toIntervalDay($broken_ttl_days)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 OLDEST: Final = (25, 3)
 """The first ClickHouse that can read from Kafka 4."""
 
+BROKEN: Final = "shadow_broken"
 STREAM: Final = "shadow_stream"
 CONSUMER: Final = "shadow_consumer"
 
@@ -37,9 +38,10 @@ class Statement(NamedTuple):
 def statements(settings: Settings) -> list[Statement]:
     """Give the statements in the order they have to run in, without comments."""
     values = {
-        "brokers": settings.clickhouse_kafka_brokers or settings.bootstrap_servers,
-        "topic": settings.output_topic,
-        "group": settings.clickhouse_group,
+        "brokers": queries.literal(settings.clickhouse_kafka_brokers or settings.bootstrap_servers),
+        "topic": queries.literal(settings.output_topic),
+        "group": queries.literal(settings.clickhouse_group),
+        "broken_ttl_days": str(settings.clickhouse_broken_ttl_days),
     }
     return [
         Statement(file.stem.split("_", 1)[1], _fill(file.read_text(), values))
@@ -50,9 +52,9 @@ def statements(settings: Settings) -> list[Statement]:
 def apply(database: Database, settings: Settings) -> Iterator[tuple[str, str]]:
     """Make the tables that are missing; yield the name of each table and what was done.
 
-    A stream with other settings is dropped and made again; Kafka keeps its offsets. ClickHouse
-    reads nothing before all tables are there, since the consumer is the last one. Raises
-    `TooOldError` where ClickHouse is too old.
+    A stream with other settings is dropped and made again; Kafka keeps its offsets. Broken records
+    are kept for the time of the settings. ClickHouse reads nothing before all tables are there,
+    since the consumer is the last one. Raises `TooOldError` where ClickHouse is too old.
     """
     require_version(database)
     found = queries.tables(database)
@@ -61,6 +63,8 @@ def apply(database: Database, settings: Settings) -> Iterator[tuple[str, str]]:
         database.execute(sql)
         if name in dropped:
             yield name, "made again, with other settings"
+        elif name == BROKEN and name in found and _keep(database, sql, found[name]):
+            yield name, f"keeps what it has for {settings.clickhouse_broken_ttl_days} days now"
         else:
             yield name, "exists, left as it is" if name in found else "made"
 
@@ -75,6 +79,23 @@ def _drop_stale(
     for name in dropped:
         database.execute(f"DROP TABLE IF EXISTS {name}")
     return dropped
+
+
+def _keep(database: Database, statement: str, found: str) -> bool:
+    """Keep broken records for the time in the statement; tell whether it was another until now."""
+    wanted = _ttl(queries.engine(database, statement))
+    # A user's own table of another kind keeps what it keeps.
+    if wanted == _ttl(found) or "MergeTree" not in found:
+        return False
+    database.execute(
+        f"ALTER TABLE {BROKEN} ADD COLUMN IF NOT EXISTS received DateTime('UTC') DEFAULT now(),"
+        f" MODIFY TTL {wanted}"
+    )
+    return True
+
+
+def _ttl(engine: str) -> str:
+    return engine.partition(" TTL ")[2].partition(" SETTINGS ")[0]
 
 
 def stale(database: Database, settings: Settings, found: Mapping[str, str]) -> bool:
@@ -94,5 +115,4 @@ def require_version(database: Database) -> None:
 
 def _fill(text: str, values: dict[str, str]) -> str:
     lines = [line for line in text.splitlines() if not line.startswith("--")]
-    filled = {name: queries.literal(value) for name, value in values.items()}
-    return Template("\n".join(lines)).substitute(filled)
+    return Template("\n".join(lines)).substitute(values)

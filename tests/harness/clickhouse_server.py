@@ -62,6 +62,12 @@ USER = f"""
       <quota>default</quota>"""
 
 
+INSERT_BROKEN = (
+    "INSERT INTO shadow_broken"
+    " (kafka_topic, kafka_partition, kafka_offset, kafka_timestamp, raw, error) VALUES"
+)
+
+
 def why_not() -> str | None:
     """Say what is missing for a ClickHouse here, if anything."""
     return None if PROGRAM else "no clickhouse-server"
@@ -74,6 +80,7 @@ def kept() -> list[str]:
         made[table]
         .replace("DateTime64(3, 'UTC')", "DateTime('UTC')")
         .replace("LowCardinality(String)", "String")
+        .partition("\nTTL ")[0]
         for table in ("shadow", "shadow_broken")
     ]
 

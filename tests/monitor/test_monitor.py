@@ -167,8 +167,8 @@ def store(server: clickhouse.ClickHouseServer, count: int, unique_id: str = "hum
     for again in (rows, rows[:100]):
         ask(server, "INSERT INTO shadow VALUES", again)
     broken = [("shadow", 0, before, now, "text", "not one JSON value")]
-    ask(server, "INSERT INTO shadow_broken VALUES", broken)
-    ask(server, "INSERT INTO shadow_broken VALUES", broken)
+    ask(server, clickhouse.INSERT_BROKEN, broken)
+    ask(server, clickhouse.INSERT_BROKEN, broken)
 
 
 def stored(server: clickhouse.ClickHouseServer) -> dict[str, str]:

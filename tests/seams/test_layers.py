@@ -54,7 +54,7 @@ PLACES: Final = {
     "shadows": ("exactly_once ratings shadow", "orjson"),
     "flow": ("exactly_once ratings shadows", "bytewax"),
     "produce": ("connection humans kafka settings", ""),
-    "letter": ("exactly_once kafka settings", ""),
+    "letter": ("exactly_once kafka settings text", ""),
     "dead_letters": (
         "connection errors exactly_once kafka letter ratings settings shadows",
         "",
@@ -80,8 +80,8 @@ PLACES: Final = {
     "demo.panel": ("demo text", "rich"),
     "cli": (
         (
-            "__init__ advice check clickhouse connection dead_letters demo errors kafka log monitor"
-            " produce ratings settings shadow text worker"
+            "__init__ advice check clickhouse connection dead_letters demo errors kafka letter log"
+            " monitor produce ratings settings shadow text worker"
         ),
         "click",
     ),

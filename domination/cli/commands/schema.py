@@ -12,11 +12,12 @@ from domination.clickhouse import schema
 from domination.clickhouse.server import Server
 from domination.settings import from_environment
 
-_STREAM: Final = (
+_FILLED_IN: Final = (
     "clickhouse_kafka_brokers",
     "bootstrap_servers",
     "output_topic",
     "clickhouse_group",
+    "clickhouse_broken_ttl_days",
 )
 
 
@@ -28,7 +29,7 @@ def command() -> None:
 @command.command(
     "print",
     examples=["domination schema print", "domination schema print > schema.sql"],
-    settings=_STREAM,
+    settings=_FILLED_IN,
 )
 def print_() -> None:
     """Print the statements that make the tables, the settings filled in; no ClickHouse needed."""
@@ -37,11 +38,12 @@ def print_() -> None:
             say(line)
 
 
-@command.command(examples=["domination schema apply"], settings=("clickhouse_url", *_STREAM))
+@command.command(examples=["domination schema apply"], settings=("clickhouse_url", *_FILLED_IN))
 def apply() -> None:
     """Make the tables that are missing; what is there stays.
 
     A stream that reads with other settings is made again; nothing is lost or read twice by that.
+    Broken records that are kept for another time are kept for the one set.
     """
     settings = from_environment()
     with closing(Server(settings)) as server:
