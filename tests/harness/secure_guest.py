@@ -25,6 +25,9 @@ KINDS: Final = {
         ResourcePatternType.PREFIXED,
     ),
 }
+WORKER: Final = "A worker needs these ACLs"
+MONITOR: Final = "The monitor needs these rights"
+"""What stands before the rights of each in docs/operate.md."""
 ROW: Final = re.compile(rf"^\| ([A-Z]+) \| ({'|'.join(KINDS)}) `([^`]+)`", re.MULTILINE)
 
 
@@ -33,6 +36,7 @@ class Guest(Pipeline):
 
     def __init__(self, kafka: SecureKafka, directory: Path) -> None:
         super().__init__(kafka.bootstrap_servers, directory)
+        self.clickhouse_group = f"{self.group}-clickhouse"
         password = directory / "password"
         password.write_text(f"{PASSWORD}\n")
         self.environment |= {
@@ -42,15 +46,19 @@ class Guest(Pipeline):
             "DOMINATION_KAFKA_SASL_USERNAME": USER,
             "DOMINATION_KAFKA_SASL_PASSWORD_FILE": str(password),
             "DOMINATION_KAFKA_SSL_CA_LOCATION": str(kafka.authority),
+            "DOMINATION_CLICKHOUSE_GROUP": self.clickhouse_group,
         }
 
-    def rights(self) -> dict[str, Right]:
-        """Give the rights that docs/operate.md asks for, by the names they have there."""
+    def rights(self, whose: str = WORKER) -> dict[str, Right]:
+        """Give the Kafka rights that docs/operate.md asks for, by the names they have there."""
         names = dict(zip(Settings().topics, (self.input, self.output, self.dead), strict=True))
         names |= {Settings().group: self.group, Settings().id_prefix: f"domination/{self.group}/"}
+        names |= {Settings().clickhouse_group: self.clickhouse_group}
+        _, _, follows = (ROOT / "docs" / "operate.md").read_text().partition(whose)
+        table = follows.split("\n\n")[1]
         return {
             name: Right(AclOperation[operation], *_at(kind, names[name]))
-            for operation, kind, name in ROW.findall((ROOT / "docs" / "operate.md").read_text())
+            for operation, kind, name in ROW.findall(table)
         }
 
 

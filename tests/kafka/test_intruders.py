@@ -19,13 +19,14 @@ from domination.kafka.cluster import Cluster
 from domination.kafka.faults import FaultError, RefusedError
 from domination.kafka.group import Group
 from domination.kafka.tail import Tail, from_first
+from domination.monitor.topics import TopicsProbe
 from domination.settings import Settings, from_environment
 from harness import listening
 from harness.cutting_proxy import CuttingProxy
 from harness.letters import good, lay
 from harness.processes import DOMINATION, ROOT, eventually, run
 from harness.records import BAD, humans, mixed
-from harness.secure_guest import Guest
+from harness.secure_guest import MONITOR, Guest
 from harness.secure_kafka import PASSWORD, Right
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "produce": ("produce", "--count", "3"),
 }
 EVERY: Final = tuple(COMMANDS)
+MONITORS: Final = (*Settings().topics, Settings().group, Settings().clickhouse_group)
 
 
 @dataclass(frozen=True)
@@ -312,3 +314,26 @@ def test_who_reads_without_joining_is_told_of_the_group_and_not_of_a_topic(
         tail.follow(from_first(guest.input, 4))
         with pytest.raises(RefusedError, match=f"no right to READ on group {guest.group}$"):
             eventually(lambda: bool(list(tail.new(1))), 30)
+
+
+@pytest.mark.parametrize("lacking", [None, *MONITORS])
+def test_the_monitor_needs_the_rights_that_are_written_for_it_and_no_other(
+    secure_kafka: SecureKafka, tmp_path: Path, lacking: str | None
+) -> None:
+    guest = Guest(secure_kafka, tmp_path)
+    guest.create()
+    lay(guest, good(5))
+    rights = guest.rights(MONITOR)
+    assert set(rights) == set(MONITORS)
+    missing = rights.get(lacking or "")
+    secure_kafka.allow(right for right in rights.values() if right != missing)
+    if missing and missing.operation is AclOperation.READ:  # Whoever may see it comes farthest.
+        secure_kafka.allow([replace(missing, operation=AclOperation.DESCRIBE)])
+    with closing(TopicsProbe(from_environment(guest.environment))) as probe:
+        if missing:
+            named = f"no right to {missing.operation.name} on .*{missing.name}"
+            with pytest.raises(RefusedError, match=named):
+                eventually(lambda: probe.look().dead_letters.whole)
+        else:
+            eventually(lambda: probe.look().dead_letters.whole)
+            assert sum(probe.look().dead_letters.by_reason.reasons.values()) == 5

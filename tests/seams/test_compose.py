@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from xml.etree import ElementTree as ET
 
 import click
 import pytest
@@ -14,6 +15,7 @@ import yaml
 
 from domination.cli.main import cli
 from domination.settings import Settings, from_environment
+from harness import clickhouse_rights
 from harness.commands import called
 
 ROOT = Path(__file__).parent.parent.parent
@@ -39,6 +41,21 @@ def test_a_port_is_open_to_this_host_alone() -> None:
     ports = [port for service in SERVICES.values() for port in service.get("ports", ())]
     assert ports
     assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_each_container_has_no_capability_and_gains_no_privilege(name: str) -> None:
+    assert SERVICES[name]["cap_drop"] == ["ALL"]
+    assert SERVICES[name]["security_opt"] == ["no-new-privileges:true"]
+    assert "cap_add" not in SERVICES[name]
+    assert not SERVICES[name].get("privileged")
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_containers_have_no_file_to_write_to(name: str) -> None:
+    assert OURS[name]["read_only"] is True
+    assert "volumes" not in OURS[name]
+    assert OURS[name].get("tmpfs", []) == (["/tmp"] if name == "monitor" else [])
 
 
 def test_each_image_is_pinned_by_its_digest() -> None:
@@ -152,7 +169,7 @@ def test_a_server_keeps_its_data_in_a_named_volume() -> None:
 
 
 def test_clickhouse_loads_every_view_before_one_reads() -> None:
-    [config] = SERVICES["clickhouse"]["configs"]
+    config = SERVICES["clickhouse"]["configs"][0]
     assert config["target"].startswith("/etc/clickhouse-server/config.d/")
     content = COMPOSE["configs"][config["source"]]["content"]
     assert "<async_load_databases>false</async_load_databases>" in content
@@ -177,9 +194,42 @@ def test_the_host_finds_the_page_where_the_settings_serve_it() -> None:
     assert inside[0] == "0.0.0.0"
 
 
-def test_the_page_asks_clickhouse_as_its_user() -> None:
-    urls = {
-        from_environment(SERVICES[name]["environment"]).clickhouse_url
+def monitor() -> ET.Element:
+    """Give the monitor's user, as ClickHouse is told of him."""
+    source, target = SERVICES["clickhouse"]["configs"][1].values()
+    assert target.startswith("/etc/clickhouse-server/users.d/")
+    (user,) = ET.fromstring(COMPOSE["configs"][source]["content"]).iterfind("users/*")
+    return user
+
+
+def test_the_page_asks_clickhouse_as_a_user_of_its_own() -> None:
+    page, schema = (
+        urlsplit(from_environment(SERVICES[name]["environment"]).clickhouse_url)
         for name in ("monitor", "schema")
-    }
-    assert len(urls) == 1
+    )
+    assert (page.hostname, page.port, page.path) == (schema.hostname, schema.port, schema.path)
+    assert (page.username, page.password) == (monitor().tag, monitor().findtext("password"))
+    assert page.username != schema.username
+
+
+def test_its_grants_are_those_that_the_page_tells_to_give() -> None:
+    page = (ROOT / "docs" / "operate.md").read_text()
+    told = re.findall(r"^(GRANT .*) TO monitor;$", page, re.MULTILINE)
+    assert [each.text for each in monitor().iterfind("grants/query")] == told
+    tables = re.findall(r"^\| SELECT \| table `(\w+)`", page, re.MULTILINE)
+    assert told == [f"GRANT SELECT ON default.{table}" for table in tables]
+
+
+@pytest.mark.parametrize("lacking", [None, "shadow", "shadow_broken"])
+def test_with_these_grants_it_may_ask_what_it_asks_and_nothing_else(
+    tmp_path: Path, lacking: str | None
+) -> None:
+    user = monitor()
+    grants = user.find("grants")
+    assert grants is not None
+    for grant in list(grants):
+        if f"{grant.text}".endswith(f".{lacking}"):
+            grants.remove(grant)
+    found = clickhouse_rights.rights(tmp_path, user)
+    assert found.questions > 3
+    assert found.refused == {lacking, clickhouse_rights.OTHER} - {None}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 import kubernetes_validate
 import pytest
@@ -21,7 +23,6 @@ from harness.processes import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 DIRECTORY: Final = ROOT / "deploy" / "kubernetes"
 
@@ -40,6 +41,14 @@ PODS: Final = {
     for each in ALL
     if each["kind"] == "Deployment"
 }
+SECRETS: Final = {
+    each["metadata"]["name"]: each["stringData"] for each in ALL if each["kind"] == "Secret"
+}
+POLICIES: Final = {
+    each["metadata"]["name"]: each["spec"] for each in ALL if each["kind"] == "NetworkPolicy"
+}
+SELECTORS: Final = {"podSelector", "namespaceSelector"}
+DNS: Final = {("UDP", 53), ("TCP", 53)}
 POD: Final = PODS["domination"]
 (WORKER,) = POD["containers"]
 KEDA: Final = "keda.sh/v1alpha1"
@@ -58,7 +67,7 @@ def test_the_newest_kubernetes_takes_it_with_no_field_too_many(resource: dict[st
 
 def test_the_monitor_is_given_settings_and_finds_the_secret_that_they_name(tmp_path: Path) -> None:
     (monitor,) = PODS["domination-monitor"]["containers"]
-    secret = RESOURCES["Secret"]["stringData"]
+    secret = SECRETS["domination-monitor"]
     for name, value in secret.items():
         (tmp_path / name).write_text(value)
     given = CONFIG | {each["name"]: each["value"] for each in monitor["env"]}
@@ -70,12 +79,12 @@ def test_the_monitor_is_given_settings_and_finds_the_secret_that_they_name(tmp_p
 
 def test_its_settings_are_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
     secrets = tmp_path_factory.mktemp("secrets")
-    for name, value in RESOURCES["Secret"]["stringData"].items():
+    for name, value in SECRETS["domination-kafka"].items():
         (secrets / name).write_text(value)
     environment = {name: text.replace("/secrets", str(secrets)) for name, text in CONFIG.items()}
     given = environment | {each["name"]: "pod" for each in WORKER["env"]}
     settings = from_environment(given)
-    assert settings.kafka["sasl.username"] == RESOURCES["Secret"]["stringData"]["username"]
+    assert settings.kafka["sasl.username"] == SECRETS["domination-kafka"]["username"]
     assert (secrets / "ca.crt").samefile(settings.kafka["ssl.ca.location"])
     assert settings.instance == "pod"
 
@@ -84,7 +93,56 @@ def test_it_mounts_the_secret_where_its_settings_look_and_nothing_to_write_to() 
     mounts = {each["name"]: each["mountPath"] for each in WORKER["volumeMounts"]}
     assert mounts == {"secrets": "/secrets"}
     volumes = {each["name"]: each for each in POD["volumes"]}
-    assert volumes["secrets"]["secret"]["secretName"] == RESOURCES["Secret"]["metadata"]["name"]
+    assert volumes["secrets"]["secret"] == {"secretName": "domination-kafka"}
+
+
+def test_the_worker_is_given_no_secret_that_its_settings_do_not_name() -> None:
+    named = {Path(text).name for text in CONFIG.values() if text.startswith("/secrets/")}
+    assert set(SECRETS["domination-kafka"]) == named
+    assert set(SECRETS["domination-monitor"]) == named | {"clickhouse-url"}
+
+
+def test_the_monitor_has_users_of_its_own() -> None:
+    (volume,) = [
+        each["secret"] for each in PODS["domination-monitor"]["volumes"] if "secret" in each
+    ]
+    assert volume == {"secretName": "domination-monitor"}
+    users = [secret["username"] for secret in SECRETS.values()]
+    assert len(set(users)) == 2
+    url = urlsplit(SECRETS["domination-monitor"]["clickhouse-url"])
+    assert f"CREATE USER {url.username} " in (ROOT / "docs" / "operate.md").read_text()
+
+
+def ports(rules: list[dict[str, Any]]) -> set[tuple[str, int | str]]:
+    return {(port["protocol"], port["port"]) for rule in rules for port in rule["ports"]}
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_each_pod_is_reached_at_its_one_port_and_reaches_its_servers_alone(name: str) -> None:
+    policy, (container,) = POLICIES[name], PODS[name]["containers"]
+    (deployment,) = [
+        each["spec"]
+        for each in ALL
+        if each["kind"] == "Deployment" and each["metadata"]["name"] == name
+    ]
+    assert policy["podSelector"] == deployment["selector"]
+    assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
+    assert ports(policy["ingress"]) == {("TCP", port["name"]) for port in container["ports"]}
+    # Nobody from outside the cluster.
+    assert all(set(peer) <= SELECTORS for rule in policy["ingress"] for peer in rule["from"])
+    kafka = CONFIG["DOMINATION_KAFKA_BOOTSTRAP_SERVERS"].rpartition(":")[2]
+    servers = {("TCP", int(kafka))}
+    if name == "domination-monitor":
+        url = urlsplit(SECRETS["domination-monitor"]["clickhouse-url"])
+        servers |= {("TCP", url.port or 0)}
+    assert ports(policy["egress"]) == DNS | servers
+
+
+def test_the_page_without_a_password_is_reached_by_a_proxy_that_is_named_alone() -> None:
+    ((rule,), page) = POLICIES["domination-monitor"]["ingress"], (ROOT / "docs" / "operate.md")
+    ((key, label),) = rule["from"][0]["podSelector"]["matchLabels"].items()
+    assert len(rule["from"]) == 1
+    assert f"`{key}: {label}`" in page.read_text()
 
 
 def test_its_probes_ask_what_a_worker_answers_where_it_listens() -> None:
@@ -173,6 +231,6 @@ def test_keda_is_let_in_by_the_same_secret() -> None:
     (trigger,) = RESOURCES["ScaledObject"]["spec"]["triggers"]
     assert trigger["authenticationRef"]["name"] == authentication["metadata"]["name"]
     references = authentication["spec"]["secretTargetRef"]
-    assert {each["name"] for each in references} == {RESOURCES["Secret"]["metadata"]["name"]}
-    assert {each["key"] for each in references} < set(RESOURCES["Secret"]["stringData"])
+    assert {each["name"] for each in references} == {"domination-kafka"}
+    assert {each["key"] for each in references} <= set(SECRETS["domination-kafka"])
     assert {each["parameter"] for each in references} == {"username", "password", "ca"}
