@@ -111,12 +111,12 @@ def _record(pipeline: Pipeline) -> Record:
 def test_letters_go_to_the_input_topic_whatever_they_say(pipeline: Pipeline) -> None:
     pipeline.create()
     victim = f"{pipeline.input}-victim"
-    sources = [victim, "a\0b", "no/topic", "x" * 1_000, ""]
+    sources = [victim, "a\0b", "no/topic", "x" * 1_000, "", "__consumer_offsets"]
     for number, topic in enumerate(sources):
         lay(pipeline, good(number + 1)[number:], topic=topic)
-    assert f"5 to send back to {pipeline.input}" in command(pipeline, "replay")
-    assert f"5 sent back to {pipeline.input}" in command(pipeline, "replay", "--yes")
-    assert sent_back(pipeline) == sorted(good(5), key=str)
+    assert f"6 to send back to {pipeline.input}" in command(pipeline, "replay")
+    assert f"6 sent back to {pipeline.input}" in command(pipeline, "replay", "--yes")
+    assert sent_back(pipeline) == sorted(good(6), key=str)
     assert victim not in pipeline.admin.list_topics(timeout=10).topics
 
 

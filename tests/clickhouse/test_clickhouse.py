@@ -192,7 +192,8 @@ def test_a_report_of_a_server_too_old_for_the_tables_says_that_and_ends_with_78(
 
 
 @pytest.mark.parametrize(
-    "option", ["connect_timeout=soon", "secure=perhaps", "compression=nonesuch"]
+    "option",
+    ["connect_timeout=soon", "secure=perhaps", "compression=nonesuch", "ssl_version=nonesuch"],
 )
 def test_an_option_of_the_url_that_cannot_work_is_one_line_and_78(option: str) -> None:
     ended = ask(f"clickhouse://u:s3cret@127.0.0.1?{option}", "report")
