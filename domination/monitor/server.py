@@ -21,6 +21,7 @@ from nicegui import Client, core, ui
 
 from domination.errors import DominationError, Exit
 from domination.monitor import charts, figures, foreign_log, html
+from domination.monitor.connections import Connection
 from domination.monitor.guard import LONGEST_FRAME, Guard, access
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def serving(
     names = access(filter(None, [host, listening.getsockname()[0]]), url)
     config = uvicorn.Config(
         Guard(_app(read), names, lambda: len(Client.instances)),
+        http=Connection,
         log_config=None,
         log_level="error",
         # They believe who asks.
@@ -99,9 +101,7 @@ def _address(listening: socket.socket) -> str:
 
 def _app(read: Callable[[], Readings]) -> FastAPI:
     app = FastAPI(openapi_url=None)
-    # Long polling tells other origins that they may read.
-    core.sio.eio.cors_allowed_origins = []
-    core.sio.eio.transports = ["websocket"]
+    # The guard lets no long polling through, which would tell other origins that they may read.
     core.app.config.socket_io_js_transports = ["websocket"]
     # NiceGUI draws a page for whatever there is not.
     core.app.add_exception_handler(404, http_exception_handler)  # type: ignore[arg-type]

@@ -71,6 +71,7 @@ PLACES: Final = {
     "check": ("advice clickhouse connection errors exactly_once kafka settings", ""),
     "monitor": ("advice clickhouse errors log settings shadow text worker", ""),
     "monitor.topics": ("connection kafka letter monitor ratings settings", ""),
+    "monitor.connections": ("", "uvicorn"),
     "monitor.server": ("errors monitor", "fastapi nicegui uvicorn"),
     "demo": (
         "clickhouse connection errors kafka log monitor produce settings text worker",
