@@ -42,7 +42,8 @@ _EXITS: Final = {
 """The first that fits."""
 _ADVICE: Final = {
     NoBrokerError: (
-        "start Kafka or set DOMINATION_KAFKA_BOOTSTRAP_SERVERS and …_SECURITY_PROTOCOL"
+        "start Kafka, or set DOMINATION_KAFKA_BOOTSTRAP_SERVERS and "
+        "DOMINATION_KAFKA_SECURITY_PROTOCOL"
     ),
     NoNameError: "set DOMINATION_INSTANCE, another one for each worker",
     UnreachableError: (
@@ -82,7 +83,7 @@ def _advice(error: Exception) -> str | None:
         return _advice(error.last or NoBrokerError(""))
     if isinstance(error, SettingError):
         names = [environment_name(f"kafka.{name}") for name in error.properties]
-        return f"check {' and '.join(names) or 'DOMINATION_…'}"
+        return f"check {' and '.join(names)}" if names else None
     if isinstance(error, RefusedError):
         return _LACKING[error.lack]
     return _ADVICE.get(type(error))

@@ -42,6 +42,8 @@ PRODUCER_DEFAULTS: Final[Mapping[str, Any]] = {
 
 _READ_HERE: Final = frozenset({"fetch.max.bytes", "message.max.bytes", "socket.timeout.ms"})
 """The numbers among the properties that not only clients read."""
+_LACKS: Final = re.compile(r"must be set$|is mandatory")
+_PROPERTY: Final = re.compile(r"[a-z]+(?:\.[a-z]+)+")
 
 
 def librdkafka_version() -> str:
@@ -113,15 +115,32 @@ class Connection:
             number(self.properties, name)
 
     def _meant(self, text: str) -> list[str]:
-        """Name the properties that a client speaks of.
+        """Name the properties that a client speaks of: those that it lacks, or that do not fit."""
+        if _LACKS.search(text):
+            return [name for name in _PROPERTY.findall(text) if not self.properties.get(name)]
+        return self._named(text) or self._decisive(text)
 
-        It may know a property by another name: then that alone is refused in the same words.
+    def _named(self, text: str) -> list[str]:
+        """Name those in the text.
+
+        A client may know a property by another name: then that alone is refused in the same words.
         """
         return [
             name
             for name, value in self.properties.items()
             if re.search(rf"(?<![\w.]){re.escape(name)}(?![\w.])", text)
-            or text == _refusal(name, value)
+            or text == _refusal({name: value})
+        ]
+
+    def _decisive(self, text: str) -> list[str]:
+        """Name those without which a client does not say so."""
+        if text != _refusal(self.properties):
+            return []
+        every = self.properties.items()
+        return [
+            name
+            for name in self.properties
+            if text != _refusal({other: value for other, value in every if other != name})
         ]
 
     @contextmanager
@@ -154,10 +173,10 @@ def number(properties: Mapping[str, Any], name: str, default: int | None = None)
         raise faults.SettingError(message, [name]) from None
 
 
-def _refusal(name: str, value: Any) -> str | None:
-    """Give the words in which a client refuses a property alone, or None where it takes it."""
+def _refusal(properties: Mapping[str, Any]) -> str | None:
+    """Give the words in which a client refuses these properties, or None where it takes them."""
     try:
-        AdminClient({name: value, "log_level": CRITICAL}, logger=librdkafka)
+        AdminClient({**properties, "log_level": CRITICAL}, logger=librdkafka)
     except KafkaException as exception:
         return str(exception.args[0].str()).strip()
     return None

@@ -77,7 +77,7 @@ CASES: Final = {
     ),
     # It looks like a broker that goes away.
     "no TLS": Case(
-        ("no broker", "…_SECURITY_PROTOCOL"),
+        ("no broker", "DOMINATION_KAFKA_SECURITY_PROTOCOL"),
         {"KAFKA_SECURITY_PROTOCOL": "PLAINTEXT", "AVAILABILITY_TIMEOUT_SECONDS": "2"},
         code=Exit.UNAVAILABLE,
     ),
