@@ -38,6 +38,8 @@ _SILENT: Final = ("REQTMOUT", "SESSTMOUT")
 _TIMED_OUT: Final = re.compile(r": (\S+): Timed out FetchRequest in flight")
 _NOTICE: Final = 5
 """The `log_level` from which on the client tells of time-outs."""
+_LEAST_LARGEST: Final = 1_000
+"""The least that the client takes for `message.max.bytes`."""
 
 
 class Link:
@@ -65,6 +67,7 @@ class Link:
         slower = (Fetch(max(usual.seconds, s), min(usual.bytes, b)) for s, b in _SLOWER)
         self._steps = (usual, *slower)
         fetch = self._steps[self._step]
+        largest = max(fetch.bytes, _LEAST_LARGEST)
         log_level = number(config, "log_level", _NOTICE)
         self._quiet = logging.WARNING if log_level < _NOTICE else logging.NOTSET
         return {
@@ -72,7 +75,7 @@ class Link:
             "socket.timeout.ms": round(fetch.seconds * 1000),
             "fetch.max.bytes": fetch.bytes,
             # For producers; but a consumer that is to fetch less is refused.
-            "message.max.bytes": min(fetch.bytes, number(config, "message.max.bytes", fetch.bytes)),
+            "message.max.bytes": min(largest, number(config, "message.max.bytes", largest)),
             "log_level": max(log_level, _NOTICE),
         }
 

@@ -6,10 +6,12 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from confluent_kafka import Consumer
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domination.exactly_once.link import Link
+from domination.kafka.client import Connection
 from domination.kafka.faults import SettingError
 
 if TYPE_CHECKING:
@@ -133,6 +135,13 @@ def test_the_settings_are_kept_or_made_milder_and_the_client_takes_them(
     assert times or (seconds, size) == (timeout, fetch)
     assert config["message.max.bytes"] <= size  # Else the client refuses the two.
     assert config["log_level"] >= 5  # Else it does not tell of time-outs.
+
+
+def test_a_consumer_that_is_to_fetch_too_little_names_the_property(link: Link) -> None:
+    connection = Connection({"fetch.max.bytes": "1"})
+    with pytest.raises(SettingError) as raised, connection.making():
+        Consumer({**link.config({**USUAL, **connection.properties}), "group.id": "g"})
+    assert raised.value.properties == ["fetch.max.bytes"]
 
 
 @pytest.mark.parametrize(("log_level", "shown"), [(None, 1), ("5", 1), ("4", 0)])
