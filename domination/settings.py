@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from domination import secret
 from domination.errors import DominationError, Exit
-from domination.exactly_once.options import LONGEST_INTERVAL, id_prefix, too_long
+from domination.exactly_once.options import LONGEST_INTERVAL, id_prefix, unfit
 from domination.exactly_once.reserved import RESERVED
 from domination.service_links import service_links
 
@@ -25,6 +25,7 @@ PREFIX: Final = "DOMINATION_"
 _KAFKA: Final = "KAFKA_"
 _TESTS: Final = "TEST_"
 _LAST_PORT: Final = 65_535
+_LONGEST_SHOWN: Final = 100
 _ADDRESS: Final = re.compile(
     r"(?:(?:\[(?P<six>[^\]]+)\]|(?P<host>[^\s:/@\[\]]+)):)?(?P<port>[0-9]{1,5})"
 )
@@ -127,18 +128,13 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse what no process could run with."""
-        for name in (
-            "bootstrap_servers",
-            *TOPICS,
-            "group",
-            "clickhouse_group",
-        ):
+        for name in ("bootstrap_servers", *TOPICS, "group", "clickhouse_group"):
             _require(bool(getattr(self, name).strip()), name, "must not be empty")
         for name in TOPICS:
-            why = too_long(topics=[getattr(self, name)])
+            why = unfit(topics=[getattr(self, name)])
             _require(why is None, name, f"{why}")
         for name in ("group", "instance", "clickhouse_group"):
-            why = too_long(names=[getattr(self, name)])
+            why = unfit(names=[getattr(self, name)])
             _require(why is None, name, f"{why}")
         for one, other in combinations(TOPICS, 2):
             _require(
@@ -290,7 +286,8 @@ def _found(setting: str, given: Mapping[str, str]) -> str:
     """Show the value, unless it may be a secret: one in a URL, or one from the wrong file."""
     text = given.get(environment_name(setting), "")
     shown = text.strip() and not setting.startswith(_HAVE_SECRETS)
-    return f"; it is {text!r}" if shown else ""
+    part = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+    return f"; it is {part!r}" if shown else ""
 
 
 def _own(environment: Mapping[str, str]) -> dict[str, str]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from domination.exactly_once.batch import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 LONGEST_INTERVAL: Final = 5.0
 """Between commits, in seconds: half of what Kafka gives a transaction."""
 LONGEST_TOPIC: Final = 249
 """Characters of a topic's name, for Kafka."""
+_TOPIC: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]*")
 LONGEST_NAME: Final = 4_000
 """Bytes of any other name. A text of Kafka's protocol has up to 32,767, and so has a transactional
 id: its name and its group may take three times their length, and the instance and 100 come after.
@@ -64,13 +66,15 @@ def id_prefix(name: str, group: str) -> str:
     return "".join(f"{part}/" for part in parts)
 
 
-def too_long(*, topics: Iterable[str] = (), names: Iterable[str] = ()) -> str | None:
+def unfit(*, topics: Collection[str] = (), names: Iterable[str] = ()) -> str | None:
     """Say why Kafka does not take one of these; None where it takes them all.
 
-    With a longer one the client times out without a reason.
+    With a name that is too long the client times out without a reason.
     """
     if any(len(topic) > LONGEST_TOPIC for topic in topics):
         return f"is longer than {LONGEST_TOPIC} characters"
+    if not all(_TOPIC.fullmatch(topic) for topic in topics):
+        return "is no name of a topic: Kafka takes letters, digits, '.', '_' and '-' alone"
     if any(len(name.encode(errors="surrogateescape")) > LONGEST_NAME for name in names):
         return f"is longer than {LONGEST_NAME:,} bytes"
     return None
@@ -96,8 +100,8 @@ def _misnamed(topics: Topics, group: str, options: Options) -> str | None:
         return "a topic, the group or the name of the options is empty"
     if twice := sorted({name for name in every if every.count(name) > 1}):
         return f"topic {' and '.join(twice)} is named twice: each topic has one use"
-    if why := too_long(topics=every):
+    if why := unfit(topics=every):
         return f"a topic {why}"
-    if why := too_long(names=(options.name, group, options.instance)):
+    if why := unfit(names=(options.name, group, options.instance)):
         return f"the group, the instance or the name of the options {why}"
     return None

@@ -90,6 +90,7 @@ def test_a_name_that_only_looks_like_that_of_a_service_is_refused(name: str, val
         ("DOMINATION_INSTANCE", "i" * 33_000),
         ("DOMINATION_CLICKHOUSE_GROUP", "g" * 33_000),
         *((f"DOMINATION_{topic}_TOPIC", "t" * 250) for topic in ("INPUT", "OUTPUT", "DEAD_LETTER")),
+        *(("DOMINATION_INPUT_TOPIC", topic) for topic in ("a b", "a/b", "ä", ".", "..", "a\n")),
         ("DOMINATION_COMMIT_INTERVAL_SECONDS", "soon"),
         ("DOMINATION_COMMIT_INTERVAL_SECONDS", "nan"),
         ("DOMINATION_COMMIT_INTERVAL_SECONDS", "0"),
@@ -156,6 +157,13 @@ def test_a_value_that_does_not_fit_is_shown(name: str, value: str) -> None:
         from_environment({f"DOMINATION_{name}": value})
     assert str(refused.value).startswith(f"DOMINATION_{name} ")
     assert str(refused.value).endswith(f"; it is '{value}'")
+
+
+def test_of_a_long_value_that_does_not_fit_only_the_beginning_is_shown() -> None:
+    with pytest.raises(DominationError) as refused:
+        from_environment({"DOMINATION_GROUP": "begin" + "g" * 33_000})
+    assert "; it is 'begin" in str(refused.value)
+    assert len(str(refused.value)) < 200
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,8 @@ def ends(topics: Topics = FIT, group: str = "g", options: Options = DEFAULTS) ->
         ({"group": ""}, "is empty"),
         ({"options": Options(name=" ")}, "is empty"),
         ({"topics": Topics("t" * 250, ("bills",), "letters")}, "is longer than 249 characters"),
+        ({"topics": Topics("orders", ("bills/2",), "letters")}, "is no name of a topic"),
+        ({"topics": Topics("orders", ("bills",), "..")}, "is no name of a topic"),
         ({"group": "g" * 33_000}, "is longer than 4,000 bytes"),
         ({"options": Options(instance="i" * 33_000)}, "is longer than 4,000 bytes"),
         ({"options": Options(name="n" * 33_000)}, "is longer than 4,000 bytes"),

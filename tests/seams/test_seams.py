@@ -96,10 +96,10 @@ def test_the_fields_that_clickhouse_reads_are_those_of_the_topic() -> None:
 
 
 def test_the_stream_reads_the_topic_that_the_worker_writes_from_the_brokers_it_uses() -> None:
-    settings = Settings(bootstrap_servers="a:1,b:2", output_topic="it's", clickhouse_group="g")
+    settings = Settings(bootstrap_servers="a:1,b:2", output_topic="seen", clickhouse_group="it's")
     stream = dict(schema.statements(settings))[schema.STREAM]
     assert "kafka_broker_list = 'a:1,b:2'" in stream
-    assert "kafka_topic_list = 'it\\'s'" in stream
-    assert "kafka_group_name = 'g'" in stream
+    assert "kafka_topic_list = 'seen'" in stream
+    assert "kafka_group_name = 'it\\'s'" in stream
     seen = replace(settings, clickhouse_kafka_brokers="c:3")
     assert "kafka_broker_list = 'c:3'" in dict(schema.statements(seen))[schema.STREAM]
