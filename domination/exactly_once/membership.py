@@ -163,9 +163,11 @@ class Membership:
         numbers = sorted(partition.partition for partition in partitions)
         if numbers:
             self._log.info("%s %s %s", what, self._topic, numbers)
+        elif self.granted:
+            kept = sorted(self.granted)
+            self._log.info("%s no other partition of %s: %s stay", what, self._topic, kept)
         else:
-            why = "" if self.granted else ": other workers have them"
-            self._log.info("%s no partition of %s%s", what, self._topic, why)
+            self._log.info("%s no partition of %s: other workers have them", what, self._topic)
 
 
 def _nothing(_change: Change) -> None:

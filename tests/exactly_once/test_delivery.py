@@ -163,13 +163,15 @@ def test_a_signal_drains_commits_leaves_the_group_and_ends_with_0(
     assert pipeline.members() == 0
 
 
-def test_a_worker_more_than_there_are_partitions_says_that_others_have_them(
+def test_of_more_workers_than_partitions_one_says_that_others_have_them_and_they_what_stays(
     pipeline: Pipeline,
 ) -> None:
     pipeline.create(partitions=1)
     workers = [pipeline.worker(INSTANCE=name) for name in ("first", "second")]
     idle = f"assigned no partition of {pipeline.input}: other workers have them"
     eventually(lambda: idle in pipeline.outputs())
+    keeps = f"assigned no other partition of {pipeline.input}: [0] stay"
+    eventually(lambda: keeps in pipeline.outputs())
     assert [worker.stop() for worker in workers] == [0, 0]
 
 
