@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import datetime, timezone
 from itertools import islice
 from typing import TYPE_CHECKING, Final
@@ -22,7 +22,7 @@ from domination.exactly_once.dead_letter import size
 from domination.exactly_once.transactional import TransactionalProducer, hear, transaction
 from domination.kafka.client import number
 from domination.kafka.cluster import DEFAULT_SIZE_LIMIT, LARGEST_SIZE_LIMIT, Cluster
-from domination.kafka.faults import Rights
+from domination.kafka.faults import FencedError, Rights
 from domination.kafka.tail import Tail, at
 from domination.letter import FORM, Letter, Mark, recognise
 from domination.ratings import Reason, read
@@ -139,11 +139,13 @@ class DeadLetterTopic:
         why = self.stays(force=force)
         left = limit
         while True:
-            producer = self._producer()
+            with self._alone():
+                producer = self._producer()
             # Only now nobody else can send a letter back: what is open is read after it.
             chosen = islice((each for each in self.open(reason) if why(each) is None), left)
             while batch := list(islice(chosen, _BATCH)):
-                with self._connection.asking("sending dead letters back", self._rights):
+                asked = self._connection.asking("sending dead letters back", self._rights)
+                with self._alone(), asked:
                     self._send(producer, batch, going)
                 left = None if left is None else left - len(batch)
                 yield len(batch)
@@ -151,6 +153,18 @@ class DeadLetterTopic:
                     break  # A late request would end the next transaction.
             else:
                 return
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Say of a producer that is fenced within that there is another replay."""
+        try:
+            yield
+        except FencedError as error:
+            raise DominationError(
+                Exit.TEMPORARY,
+                f"fenced: another replay of {self._topic} runs; what it does not send back stays "
+                "open: start this one again when it has ended",
+            ) from error
 
     def _send(
         self, producer: TransactionalProducer, letters: list[Letter], going: Callable[[], bool]

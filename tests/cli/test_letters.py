@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domination.dead_letters import DeadLetterTopic
+from domination.errors import DominationError, Exit
 from domination.exactly_once.batch import Fault, Header, Record
 from domination.exactly_once.dead_letter import Coordinates, DeadLetter
-from domination.kafka.faults import FencedError
 from domination.letter import FORM
 from domination.ratings import Reason
 from domination.settings import from_environment
@@ -117,8 +117,9 @@ def test_of_two_replays_the_later_ends_the_other_and_each_letter_goes_once(
     sent = next(first)
     assert sent > 0
     assert sum(second) == 1200 - sent
-    with pytest.raises(FencedError):
+    with pytest.raises(DominationError, match=f"another replay of {pipeline.dead} runs") as fenced:
         next(first)
+    assert fenced.value.exit_code is Exit.TEMPORARY
     assert sent_back(pipeline) == sorted(good(1200), key=str)
 
 
