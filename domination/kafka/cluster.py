@@ -142,8 +142,11 @@ class Cluster(Asking):
             try:
                 return _names(futures[topic].result().authorized_operations)
             except KafkaException as exception:
-                if exception.args[0].code() in TOPIC_REFUSED:
+                code = exception.args[0].code()
+                if code in TOPIC_REFUSED:
                     return set()
+                if code in MISSING:
+                    raise MissingError([topic]) from exception
                 raise
 
     def group_operations(self, group: str) -> set[str]:

@@ -47,7 +47,7 @@ def test_who_only_asks_makes_no_topic_and_says_which_is_missing(
     assert _counts(pipeline) == {}
     said = ended.stdout + ended.stderr
     assert ended.returncode == 78, said
-    assert f"topic {pipeline.dead if 'letters' in command else pipeline.input}" in said
+    assert f"no topic {pipeline.dead if 'letters' in command else pipeline.input}" in said
 
 
 def test_topics_makes_them_with_as_many_partitions_as_it_is_told(pipeline: Pipeline) -> None:
