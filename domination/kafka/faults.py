@@ -130,6 +130,10 @@ _ABORT_TOO: Final = ": current transaction must be aborted"
 _BROKEN: Final = "Local:"
 # How long the client's connection was in which state.
 _STATE: Final = re.compile(r" \(after \d+ms in state .*\)$")
+_OVERSIZED: Final = re.compile(r"Receive failed: Invalid response size (\d+) .*")
+# The client takes the first four bytes of an answer for its length. This is an alert of TLS, and
+# letters are more: "HTTP", say.
+_LEAST_FOREIGN: Final = 0x15_00_00_00
 _TOKENLESS: Final = "Failed to acquire SASL OAUTHBEARER token"
 # How a token endpoint refuses a client (RFC 6749, 5.2). Anything else may pass, as a broker that is
 # away does.
@@ -186,6 +190,8 @@ def unavailable(error: KafkaError, servers: str, endpoint: str | None = None) ->
         why = text.removeprefix(_TOKENLESS)[2:]
         return NoTokenError(f"no token from {endpoint or 'the token endpoint'} ({why})")
     why = _STATE.sub("", re.sub(rf"^(\w+://)?{re.escape(servers)}/\w+: ", "", text))
+    if (found := _OVERSIZED.fullmatch(why)) and int(found[1]) >= _LEAST_FOREIGN:
+        why = "what answers there does not speak Kafka"
     return NoBrokerError(f"no broker at {servers} ({why})")
 
 
