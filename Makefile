@@ -122,7 +122,10 @@ sbom: .release/sbom/.done ## List what the image has of Python, with hashes, int
 
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.10 --generate-hashes --no-header --no-emit-index-url
 
-lock: install ## Lock the newest dependencies again: of the image, of make run, test, fuzz and bench
+# What the lowest versions are tried with.
+TRY := (hypothesis|playwright|pytest|pytest-timeout|pyyaml)
+
+lock: install ## Lock the newest dependencies again: of the image, of make run, test, fuzz and bench; and the lowest
 	$(COMPILE) --upgrade --extra monitor pyproject.toml -o requirements.lock
 	$(COMPILE) --upgrade --constraint requirements.lock --group build -o requirements-build.lock
 	$(COMPILE) --upgrade --constraint requirements.lock --constraint requirements-build.lock --group checkout \
@@ -132,6 +135,8 @@ lock: install ## Lock the newest dependencies again: of the image, of make run, 
 	$(COMPILE) --upgrade --group fuzz -o requirements-fuzz.lock
 	$(COMPILE) --upgrade --constraint requirements-dev.lock --group bench -o requirements-bench.lock
 	$(COMPILE) --upgrade --group sbom -o requirements-sbom.lock
+	{ grep -oE 'rich>=[0-9.]+' pyproject.toml; grep -E '^$(TRY)==' requirements-dev.lock | tr -d '\\'; } | \
+	    $(COMPILE) --resolution lowest-direct pyproject.toml - -o requirements-lowest.lock
 
 clean: ## Remove what the other targets made
 	rm -rf .venv .release dist domination.cdx.json .kafka .rivals .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz

@@ -71,6 +71,16 @@ def test_the_locks_have_every_dependency() -> None:
                 assert re.search(rf"^{package}==", locked, re.MULTILINE), (lock, package)
 
 
+def test_the_lowest_versions_that_are_tried_are_those_that_it_allows() -> None:
+    project = (ROOT / "pyproject.toml").read_text()
+    _, _, needed = project.partition("\ndependencies = [\n")
+    bounds = re.findall(r'^ +"([\w-]+)[>=]=([\d.]+)', needed.partition("\n]")[0], re.MULTILINE)
+    locked = (ROOT / "requirements-lowest.lock").read_text()
+    assert len(bounds) > 5
+    for package, bound in bounds:
+        assert re.search(rf"^{package}=={re.escape(bound)}(\.0)* ", locked, re.MULTILINE), package
+
+
 def test_each_lock_has_what_the_one_before_has_in_the_same_version() -> None:
     image, build, demo, all_ = (
         set(re.findall(r"^([\w-]+)==(\S+)", (ROOT / lock).read_text(), re.MULTILINE))
