@@ -44,6 +44,9 @@ class Screen(NamedTuple):
     def figure(self, name: str) -> str:
         return self.page.inner_text(f"[data-figure={name}]")
 
+    def rate(self, name: str) -> float:
+        return float(self.figure(name).replace(",", ""))
+
     def shows(self, figures: dict[str, str]) -> None:
         """Wait until it has these figures."""
         eventually(
@@ -196,13 +199,13 @@ def test_its_numbers_are_those_of_clickhouse_and_kafka_and_they_move(
     # Now more comes, and nobody judges it.
     committed = pipeline.committed()
     pipeline.send(mixed(1_000, seed=2))
+    eventually(lambda: screen.rate("ratings") > 0)
     store(server, 500)
+    eventually(lambda: screen.rate("shadows") > 0)
     behind = len(pipeline.sent) - sum(committed.values())
     screen.shows(stored(server) | {"lag": f"{behind:,}"})
     lags = screen.numbers("data-lag")
     assert sum(lags[f"worker-{number}"] for number in committed) == behind
-    assert float(screen.figure("ratings").replace(",", "")) > 0
-    assert float(screen.figure("shadows").replace(",", "")) > 0
     assert float(screen.figure("age").removesuffix(" s")) < 60
 
 
