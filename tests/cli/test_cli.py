@@ -272,6 +272,22 @@ def test_topics_are_made_once_and_left_as_they_are(pipeline: Pipeline) -> None:
     assert {line[:4] for line in checked.stdout.splitlines()} == {"ok  "}
 
 
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["schema", "print"], ["config"], ["completion", "zsh"]]
+)
+@pytest.mark.parametrize("both", [False, True], ids=["stdout", "stderr too"])
+def test_a_command_whose_output_nobody_reads_ends_quietly_with_141(
+    arguments: list[str], both: bool
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    stderr = writer if both else subprocess.PIPE
+    command = [*DOMINATION, *arguments]
+    ended = subprocess.run(command, env=CLEAN, stdout=writer, stderr=stderr, check=False)
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (141, None if both else b"")
+
+
 def test_produce_confirms_what_it_sends(pipeline: Pipeline) -> None:
     assert (
         run(*DOMINATION, "produce", "--count", "10", environment=pipeline.environment).returncode
