@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from domination.clickhouse import schema
+from domination.clickhouse.report import report
 from domination.errors import DominationError, Exit
 from domination.monitor.figures import figures
 from domination.monitor.probe import Probe, Reading, Readings
@@ -153,6 +154,17 @@ def test_rows_from_the_future_are_told_and_hide_nothing(tables: ClickHouseCore) 
     html = figures(Readings(Reading("Kafka"), Reading("ClickHouse", rows, NOW)))
     assert "40 rows are from the future" in html
     assert "since the newest shadow" not in html
+
+
+def test_the_report_tells_rows_from_the_future_apart(tables: ClickHouseCore) -> None:
+    store(tables, 20, "toDateTime64('2299-12-31 23:59:59', 3, 'UTC')", first=5_000)
+    alone = report(tables, wall=lambda: NOW)
+    assert (alone.total, alone.ahead, alone.first, alone.last) == (20, 20, None, None)
+    store(tables, 10, moment(NOW))
+    found = report(tables, wall=lambda: NOW)
+    assert (found.total, found.ahead) == (30, 20)
+    assert (found.first, found.last) == ("2026-05-28 20:26:31.000", "2026-05-28 20:26:40.000")
+    assert "from the future: 20 of them; a clock is wrong" in found.lines()
 
 
 def test_a_clock_that_is_set_back_stops_neither_rate_nor_totals(tables: ClickHouseCore) -> None:
