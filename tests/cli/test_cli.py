@@ -15,23 +15,17 @@ import pytest
 
 from domination.cli.main import COMMANDS, cli, main
 from domination.errors import Exit
-from domination.settings import Settings, environment_name
+from domination.settings import Settings
 from harness.commands import commands
 from harness.processes import BYTEWAX, CLEAN, DOMINATION, run
 
 if TYPE_CHECKING:
     from harness.pipeline import Pipeline
 
+pytestmark = pytest.mark.usefixtures("no_settings")
 CHECK = (*DOMINATION, "check", "kafka")
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
 DRAW = (sys.executable, "-m", "bytewax.visualize", "dataflows.dominate:flow", "-o", "mermaid")
-
-
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in os.environ:
-        if name.startswith("DOMINATION_"):
-            monkeypatch.delenv(name)
 
 
 def test_judge_says_what_humans_are(capsys: pytest.CaptureFixture[str]) -> None:
@@ -164,64 +158,6 @@ def test_a_wrong_setting_is_one_line_that_names_it_and_78(
     assert ended.returncode == 78
     (line,) = ended.stderr.splitlines()
     assert f"DOMINATION_{name}" in line
-
-
-@pytest.mark.parametrize(
-    ("property_", "kafka"),
-    [
-        # A client refuses the second alone, but takes it with the third.
-        (
-            "foo.bar",
-            {"FOO_BAR": "1", "SECURITY_PROTOCOL": "SASL_SSL", "SASL_MECHANISM": "PLAIN"},
-        ),
-        ("ssl.ca.location", {"SECURITY_PROTOCOL": "SSL", "SSL_CA_LOCATION": "/no/such/file"}),
-        # One that is not there is named where a client says that it has to be.
-        (
-            "sasl.password",
-            {"SECURITY_PROTOCOL": "SASL_SSL", "SASL_MECHANISM": "PLAIN", "SASL_USERNAME": "x"},
-        ),
-    ],
-)
-def test_of_several_properties_the_wrong_one_is_named_and_the_settings_are_shown(
-    property_: str,
-    kafka: dict[str, str],
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for name, value in kafka.items():
-        monkeypatch.setenv(f"DOMINATION_KAFKA_{name}", value)
-    assert main(["config"]) == 78
-    shown, told = capsys.readouterr()
-    assert all(f"DOMINATION_KAFKA_{name}={value}" in shown for name, value in kafka.items())
-    assert property_ in told
-    (named,) = re.findall(r"DOMINATION_\w+", told)
-    assert named == environment_name(f"kafka.{property_}")
-
-
-@pytest.mark.parametrize(
-    ("kafka", "names"),
-    [
-        (
-            {"SECURITY_PROTOCOL": "SASL_SSL", "SASL_MECHANISM": "FOO"},
-            {"SECURITY_PROTOCOL", "SASL_MECHANISM"},
-        ),
-        (
-            {"SECURITY_PROTOCOL": "SASL_SSL", "SASL_MECHANISM": "PLAIN"},
-            {"SASL_USERNAME", "SASL_PASSWORD"},
-        ),
-    ],
-)
-def test_of_a_fault_for_which_a_client_names_no_property_that_is_set_the_variables_are_named(
-    kafka: dict[str, str],
-    names: set[str],
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for name, value in kafka.items():
-        monkeypatch.setenv(f"DOMINATION_KAFKA_{name}", value)
-    assert main(["config"]) == 78
-    named = re.findall(r"DOMINATION_\w+", capsys.readouterr().err)
-    assert set(named) == {f"DOMINATION_KAFKA_{name}" for name in names}
 
 
 @pytest.mark.parametrize("command", [(*DOMINATION, "worker"), BYTEWAX])
