@@ -194,6 +194,16 @@ def test_without_a_broker_commands_say_so_in_one_line_and_end_with_69(arguments:
     assert "Traceback" not in ended.stderr
 
 
+def test_a_worker_that_gives_up_says_nothing_after_that() -> None:
+    patience = {"DOMINATION_AVAILABILITY_TIMEOUT_SECONDS": "1"}
+    nobody = {"DOMINATION_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    ended = run(*DOMINATION, "worker", environment=patience | nobody)
+    assert ended.returncode == 69
+    warning, error = ended.stderr.splitlines()
+    assert "trying again" in warning
+    assert "gave up" in error
+
+
 def test_topics_are_made_once_and_left_as_they_are(pipeline: Pipeline) -> None:
     assert run(*CHECK, environment=pipeline.environment).returncode == 78
     made = run(*DOMINATION, "topics", "--partitions", "5", environment=pipeline.environment)
