@@ -11,6 +11,7 @@ from domination.advice import expected
 from domination.clickhouse import queries, schema
 from domination.clickhouse.faults import ClickHouseError
 from domination.errors import DominationError, Exit
+from domination.exactly_once import clients
 from domination.exactly_once.errors import LostOffsetsError
 from domination.exactly_once.transactional import TransactionalProducer
 from domination.kafka.cluster import Cluster
@@ -52,6 +53,11 @@ class Finding(NamedTuple):
         return f"FAIL {self.what}: {self.error}" if self.error else f"ok   {self.what}"
 
 
+def require_clients(settings: Settings) -> None:
+    """Raise `SettingError` where a worker's clients refuse the properties; connect to nothing."""
+    clients.require(connection.of(settings), settings.group)
+
+
 def findings(settings: Settings, parts: Collection[str]) -> Iterator[Finding]:
     """Look at the parts asked for, of `PARTS`."""
     if "kafka" in parts:
@@ -65,6 +71,9 @@ def findings(settings: Settings, parts: Collection[str]) -> Iterator[Finding]:
 
 def of_kafka(settings: Settings) -> Iterator[Finding]:
     """Look at the broker, the topics and the rights; nothing is written and no group is joined."""
+    if unfit := _error(require_clients, settings):
+        yield Finding("properties of Kafka's clients", unfit)
+        return
     shared = connection.of(settings)
     at = f"broker {settings.bootstrap_servers}"
     unreachable = _error(Cluster(shared).reach, settings.input_topic)

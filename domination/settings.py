@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass, field, fields
-from ipaddress import IPv6Address
 from itertools import combinations
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from domination import secret
+from domination import address, secret
 from domination.errors import DominationError, Exit
 from domination.exactly_once.options import LONGEST_INTERVAL, id_prefix, unfit
 from domination.exactly_once.reserved import RESERVED
@@ -24,15 +22,7 @@ NAME: Final = "domination"
 PREFIX: Final = "DOMINATION_"
 _KAFKA: Final = "KAFKA_"
 _TESTS: Final = "TEST_"
-_LAST_PORT: Final = 65_535
 _LONGEST_SHOWN: Final = 100
-_ADDRESS: Final = re.compile(
-    r"(?:(?:\[(?P<six>[^\]]+)\]|(?P<host>[^\s:/@\[\]]+)):)?(?P<port>[0-9]{1,5})"
-)
-_PAGE: Final = re.compile(
-    r"https?://(?:\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::[0-9]{1,5})?(?:/[a-z0-9_~-][a-z0-9._~-]*)*/?",
-    re.IGNORECASE,
-)
 _BOOTSTRAP: Final = "KAFKA_BOOTSTRAP_SERVERS"
 _FILE: Final = "_FILE"
 OWN_FILES: Final = frozenset(
@@ -130,6 +120,13 @@ class Settings:
         """Refuse what no process could run with."""
         for name in ("bootstrap_servers", *TOPICS, "group", "clickhouse_group"):
             _require(bool(getattr(self, name).strip()), name, "must not be empty")
+        for name in ("bootstrap_servers", "clickhouse_kafka_brokers"):
+            text = getattr(self, name)
+            _require(
+                (name == "clickhouse_kafka_brokers" and not text) or address.are_brokers(text),
+                name,
+                "takes host:port[,host:port…], an IPv6 address in brackets: [::1]:9092",
+            )
         for name in TOPICS:
             why = unfit(topics=[getattr(self, name)])
             _require(why is None, name, f"{why}")
@@ -165,12 +162,12 @@ class Settings:
         for name in ("http", "monitor"):
             text = getattr(self, name)
             _require(
-                (name == "http" and not text) or _is_address(text),
+                (name == "http" and not text) or address.is_listening(text),
                 name,
                 "takes host:port, [IPv6 address]:port, or a port alone, on 127.0.0.1",
             )
         _require(
-            not self.monitor_url or _is_page(self.monitor_url),
+            not self.monitor_url or address.is_page(self.monitor_url),
             "monitor_url",
             "takes the page's URL behind a proxy: https://host/path/",
         )
@@ -185,12 +182,12 @@ class Settings:
     @property
     def http_address(self) -> tuple[str, int]:
         """Host and port of `http`, where that is not empty."""
-        return _address(self.http)
+        return address.listening(self.http)
 
     @property
     def monitor_address(self) -> tuple[str, int]:
         """Host and port of `monitor`."""
-        return _address(self.monitor)
+        return address.listening(self.monitor)
 
     @property
     def id_prefix(self) -> str:
@@ -217,31 +214,6 @@ def _fits(clickhouse_url: str) -> bool:
             and "@" not in url.path + url.query + url.fragment
         )
     except ValueError:  # Its text would show a part of the password.
-        return False
-
-
-def _address(text: str) -> tuple[str, int]:
-    """Give host and port; `ValueError` where the text is neither both nor a port."""
-    found = _ADDRESS.fullmatch(text)
-    if not found or int(found["port"]) > _LAST_PORT:
-        raise ValueError
-    if found["six"]:
-        return str(IPv6Address(found["six"])), int(found["port"])
-    return found["host"] or "127.0.0.1", int(found["port"])
-
-
-def _is_address(text: str) -> bool:
-    try:
-        _address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_page(url: str) -> bool:
-    try:
-        return bool(_PAGE.fullmatch(url) and urlsplit(url).port != 0)
-    except ValueError:
         return False
 
 
@@ -283,9 +255,9 @@ def _read(environment: Mapping[str, str], flags: Mapping[str, object]) -> Settin
 
 
 def _found(setting: str, given: Mapping[str, str]) -> str:
-    """Show the value, unless it may be a secret: one in a URL, or one from the wrong file."""
+    """Show the value, unless it may have a secret: before an @, or from the wrong file."""
     text = given.get(environment_name(setting), "")
-    shown = text.strip() and not setting.startswith(_HAVE_SECRETS)
+    shown = text.strip() and "@" not in text and not setting.startswith(_HAVE_SECRETS)
     part = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
     return f"; it is {part!r}" if shown else ""
 

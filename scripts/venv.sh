@@ -14,7 +14,7 @@ if [ -z "${1:-}" ] && command -v uv >/dev/null; then
     rm -rf .venv
     exec uv venv --quiet --seed --python '>=3.10,<3.13' .venv
 fi
-echo "domination needs Python 3.10, 3.11 or 3.12 with venv (Debian: python3-venv)." \
+echo "${1:+$1 is no Python that fits: }domination needs Python 3.10, 3.11 or 3.12 with venv (Debian: python3-venv)." \
     "Install one, or uv, which brings one: https://docs.astral.sh/uv/." \
     "One that is elsewhere: make run PYTHON=/path/to/python" >&2
 exit 1

@@ -186,3 +186,11 @@ def stored(database: Database) -> Database:
     for sql in clickhouse.kept():
         database.client.execute(sql)
     return database
+
+
+@pytest.fixture
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unset every setting of this process."""
+    for name in os.environ:
+        if name.startswith("DOMINATION_"):
+            monkeypatch.delenv(name)

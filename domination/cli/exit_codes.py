@@ -26,5 +26,5 @@ EXIT_CODES: Final = {
             "or offsets that are gone"
         ),
     }.items()
-} | {"130, 143": "second signal"}
+} | {"130, 143": "second signal", "141": "nobody reads what it prints"}
 """The exit codes of all commands, as the README lists them."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import contextmanager
 from importlib import import_module
 from io import TextIOWrapper
 from traceback import format_exc
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -16,7 +18,7 @@ from domination.errors import Exit
 from domination.text import printable, printable_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 COMMANDS: Final = {
     "check": "Say what is missing, and how to mend it.",
@@ -33,6 +35,20 @@ COMMANDS: Final = {
     "worker": "Turn ratings into shadows until SIGTERM or Ctrl-C.",
 }
 """Each command, named as its module is, with the first line of its help."""
+_CLOSED_PIPE: Final = 141
+"""What a shell says of a program that SIGPIPE has ended."""
+
+
+class _ClosedPipeError(Exception):
+    """Nobody reads what is printed. Of a `BrokenPipeError` click would make a 1."""
+
+
+@contextmanager
+def _printing() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise _ClosedPipeError from error
 
 
 class LazyGroup(Group):
@@ -40,6 +56,16 @@ class LazyGroup(Group):
 
     So its help, the completion of names and the advice on a mistyped name import no command.
     """
+
+    def make_context(self, *arguments: Any, **named: Any) -> click.Context:
+        """Parse the arguments; the help of the group and the version are printed here."""
+        with _printing():
+            return super().make_context(*arguments, **named)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that is called."""
+        with _printing():
+            return super().invoke(ctx)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -53,8 +79,19 @@ class LazyGroup(Group):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; an expected error is one line on stderr and its exit code."""
+    """Run one command; an expected error is one line on stderr and its exit code.
+
+    Where nobody reads what it prints, it ends quietly.
+    """
     _escape_what_cannot_be_shown()
+    try:
+        return _run(arguments)
+    except (BrokenPipeError, _ClosedPipeError):
+        _print_no_more()
+        return _CLOSED_PIPE
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         return int(cli.main(arguments, prog_name="domination", standalone_mode=False) or Exit.OK)
     except click.ClickException as error:
@@ -63,6 +100,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except click.Abort:
         return 130
+    except _ClosedPipeError:
+        raise
     except Exception as error:  # noqa: BLE001 - a bug is told whole, as Python would
         from domination.advice import expected  # noqa: PLC0415 - the help has no need of it
 
@@ -77,6 +116,13 @@ def _escape_what_cannot_be_shown() -> None:
     """Let stdout escape what its encoding lacks, as stderr does, where it would raise."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _print_no_more() -> None:
+    """Let what the interpreter still has to print go nowhere: it would say that it cannot."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())
 
 
 def _print_version(context: click.Context, _parameter: click.Parameter, asked: bool) -> None:  # noqa: FBT001

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 RECENT_SECONDS: Final = 60
 """What a consumer of ClickHouse did before that says nothing of its state now."""
+AHEAD_SECONDS: Final = 5
+"""A row that was emitted so much later than now, or more, is from the future: a clock is wrong."""
 
 _LONGEST_ID: Final = 64
 # ClickHouse merges the copies of a row before there are more of them.
@@ -52,6 +54,8 @@ class TypeRows(NamedTuple):
     """The rows of one type, and the times of the first and the last one as in `Human.emitted`."""
 
     type: str
+    ahead: bool
+    """Whether they are those from the future, or the others."""
     rows: int
     first: str
     last: str
@@ -189,13 +193,20 @@ def latest(
     return tuple(Human(*row) for row in rows)
 
 
-def rows_by_type(database: Database) -> list[TypeRows]:
-    """Count the rows of each type that has some, each row once, and give their first and last."""
+def rows_by_type(database: Database, future: int) -> list[TypeRows]:
+    """Count the rows of each type that has some, each row once, and give their first and last.
+
+    Those emitted from `future` on, in seconds since 1970, are told apart.
+    """
     rows = database.execute(
-        "SELECT toString(type), count(), toString(min(emit_timestamp)),"
-        " toString(max(emit_timestamp)) FROM shadow FINAL GROUP BY type"
+        f"SELECT toString(type), emit_timestamp >= {_moment(future)} AS ahead, count(),"
+        " toString(min(emit_timestamp)), toString(max(emit_timestamp))"
+        " FROM shadow FINAL GROUP BY type, ahead"
     )
-    return [TypeRows(name, int(count), first, last) for name, count, first, last in rows]
+    return [
+        TypeRows(name, bool(ahead), int(count), first, last)
+        for name, ahead, count, first, last in rows
+    ]
 
 
 def each_once(database: Database, since: str) -> bool:

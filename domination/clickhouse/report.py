@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from domination.clickhouse import queries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from domination.clickhouse.queries import Database
 
@@ -17,6 +19,8 @@ class Report(NamedTuple):
 
     counts: dict[str, int]
     """Rows of each type by its name, the most frequent first."""
+    ahead: int
+    """Those of them from the future, which are neither the first nor the last."""
     first: str | None
     last: str | None
     broken: int
@@ -39,6 +43,8 @@ class Report(NamedTuple):
             yield f"{name:<12}  {count:>{width},}  {self.share(name):6.1%}"
         yield f"{'total':<12}  {self.total:>{width},}"
         yield f"first {self.first or '-'}, last {self.last or '-'} (UTC)"
+        if self.ahead:
+            yield f"from the future: {self.ahead:,} of them; a clock is wrong"
         yield f"broken records: {self.broken:,}"
 
     def json(self) -> dict[str, Any]:
@@ -50,19 +56,24 @@ class Report(NamedTuple):
         return {
             "types": types,
             "total": self.total,
+            "ahead": self.ahead,
             "first": self.first,
             "last": self.last,
             "broken": self.broken,
         }
 
 
-def report(database: Database) -> Report:
+def report(database: Database, wall: Callable[[], float] = time.time) -> Report:
     """Ask for the report."""
-    found = queries.rows_by_type(database)
-    counts = queries.no_counts() | {each.type: each.rows for each in found}
+    found = queries.rows_by_type(database, int(wall()) + queries.AHEAD_SECONDS)
+    counts = Counter(queries.no_counts())
+    for each in found:
+        counts[each.type] += each.rows
+    dated = [each for each in found if not each.ahead]
     return Report(
-        dict(sorted(counts.items(), key=lambda item: -item[1])),
-        min((each.first for each in found), default=None),
-        max((each.last for each in found), default=None),
+        dict(counts.most_common()),
+        counts.total() - sum(each.rows for each in dated),
+        min((each.first for each in dated), default=None),
+        max((each.last for each in dated), default=None),
         queries.broken(database),
     )

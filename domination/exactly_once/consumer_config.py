@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from domination.exactly_once.oversized import LIMIT
+
+if TYPE_CHECKING:
+    from domination.kafka.client import Connection
 
 CONFIG: Final = {
     "auto.offset.reset": "error",
@@ -34,3 +37,21 @@ CLASSIC: Final = {
     "heartbeat.interval.ms": 1_000,
 }
 """What the broker decides where group.protocol is consumer."""
+
+
+def is_static(connection: Connection) -> bool:
+    """Tell whether a member has a name that it keeps.
+
+    The consumer protocol refuses a static member's name until the session of its last life has
+    timed out: a worker that is killed and started again would end with that each time.
+    """
+    return bool(connection.properties.get("group.protocol", "classic") == "classic")
+
+
+def of_member(connection: Connection, group: str, instance: str) -> dict[str, Any]:
+    """Merge the properties of the consumer of a member of a group."""
+    # The end of a partition tells of markers behind its last record.
+    fixed = {"group.id": group, "enable.partition.eof": True}
+    if not is_static(connection):
+        return connection.config(CONFIG, fixed)
+    return connection.config(CONFIG | CLASSIC, fixed | {"group.instance.id": instance})

@@ -31,6 +31,7 @@ from domination.exactly_once.target import Target
 from domination.exactly_once.transactional import TRANSACTION_SECONDS
 from domination.exactly_once.writer import KafkaWriter
 from domination.kafka.client import Connection
+from domination.kafka.client_log import ClientLog
 from domination.kafka.end_offsets import KafkaEndOffsets
 from domination.kafka.faults import Rights, SettingError
 
@@ -81,7 +82,7 @@ class Ends:
             raise TypeError(
                 f"{type(stop).__name__} is no Stop: it needs stopping, pause, error, fail"
             )
-        self._connection = Connection(properties, log.getChild("librdkafka"))
+        self._connection = Connection(properties, ClientLog(log.getChild("librdkafka")))
         self._topics = topics
         self._group = group
         self._options = options
@@ -135,13 +136,18 @@ class Ends:
             f"{topics.read} to {', '.join(topics.write)}, dead letters to {topics.dead_letters}",
         )
 
+    def fail(self, error: Exception) -> None:
+        """Tell why the workers end, as the last word: nothing of the clients follows it."""
+        self._connection.log.end()
+        self.stop.fail(error)
+
     def close(self, worker_index: int) -> None:
         """Close the session of a worker, if it came so far as to have one, and give its name up."""
         try:
             if worker_index in self.sessions:
                 self.sessions[worker_index].close()
         except Exception as error:  # noqa: BLE001 - Bytewax would hide its message
-            self.stop.fail(error)
+            self.fail(error)
         finally:
             if worker_index in self._identities:
                 self._identities[worker_index].release()
@@ -229,7 +235,7 @@ class _SourcePartition(StatelessSourcePartition[Records]):
         try:
             batch = self._ends.session(self._worker_index).next_batch()
         except Exception as error:  # noqa: BLE001 - Bytewax would hide its message
-            self._ends.stop.fail(error)
+            self._ends.fail(error)
         if batch is None:
             self.close()
             raise StopIteration
@@ -249,5 +255,5 @@ class _SinkPartition(StatelessSinkPartition["Batch[bytes | None]"]):
             for batch in items:
                 self._ends.session(self._worker_index).write(required(batch))
         except Exception as error:  # noqa: BLE001 - Bytewax would hide its message
-            self._ends.stop.fail(error)
+            self._ends.fail(error)
             self._ends.close(self._worker_index)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from domination.exactly_once.consumer_config import CLASSIC, CONFIG
+from domination.exactly_once.consumer_config import is_static, of_member
 from domination.exactly_once.errors import GoneError
 from domination.exactly_once.fetched import Fetched
 from domination.exactly_once.membership import Membership
@@ -75,29 +75,18 @@ class KafkaReader:
         """What the client has said of an answer that it does not take."""
         self.wanted = BATCH_RECORDS
         """Most records of the next poll."""
-        # The consumer protocol refuses a static member's name until the session of its last life
-        # has timed out: a worker that is killed and started again would end with that each time.
-        static = connection.properties.get("group.protocol", "classic") == "classic"
-        fixed: dict[str, Any] = {
-            "group.id": subscription.group,
-            # The end of a partition tells of markers behind its last record.
-            "enable.partition.eof": True,
-            "error_cb": self._note,
-        }
-        if static:
-            fixed["group.instance.id"] = subscription.instance
-        defaults = CONFIG | CLASSIC if static else CONFIG
-        config = link.config(connection.config(defaults, fixed))
+        merged = of_member(connection, subscription.group, subscription.instance)
+        config = link.config({**merged, "error_cb": self._note})
         self._oversized = Oversized(connection, subscription.topic, subscription.group, config)
         with connection.making():
             self._consumer = Consumer(config, logger=link)
-        strategy = connection.config(defaults).get("partition.assignment.strategy", "cooperative")
+        strategy = config.get("partition.assignment.strategy", "cooperative")
         self._membership = Membership(
             self._consumer,
             self._topic,
             changes,
             log,
-            static=static,
+            static=is_static(connection),
             cooperative="cooperative" in strategy,
         )
         self._starts = starts

@@ -23,7 +23,7 @@ from domination.kafka.cluster import DEFAULT_SIZE_LIMIT, LARGEST_SIZE_LIMIT, Clu
 from domination.kafka.deadline import within
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from domination.exactly_once.batch import Headers, Outcome, Record
     from domination.exactly_once.rule import Position
@@ -56,6 +56,24 @@ ANSWER_SECONDS: Final = 2.0
 _PLACE: Final = attrgetter("place")
 # A call after the one that failed the transaction, or the producer, only says that it has.
 _ECHO: Final = frozenset({KafkaError._STATE, KafkaError._FATAL})
+
+
+def producer(
+    connection: Connection, transactional_id: str, limits: Iterable[int] = ()
+) -> TransactionalProducer:
+    """Make a producer for topics whose largest records have so many bytes; raises `SettingError`.
+
+    It connects with its first call.
+    """
+    known = [*limits] or [DEFAULT_SIZE_LIMIT]
+    largest = max(known)
+    sizes = {
+        "message.max.bytes": largest,
+        # A record of more than all of the queue would wait for room for ever.
+        "queue.buffering.max.kbytes": max(_QUEUE_KILOBYTES, largest // 1024 + 1),
+        "batch.size": min(*known, DEFAULT_SIZE_LIMIT),
+    }
+    return TransactionalProducer(connection, CONFIG | sizes, transactional_id)
 
 
 class KafkaWriter:
@@ -95,7 +113,9 @@ class KafkaWriter:
             if self._live is None:
                 if not self._limits_known:
                     self._learn_limits(timeout)
-                self._live = self._make()
+                self._live = producer(
+                    self.connection, self.target.transactional_id, self._limits.values()
+                )
             self._live.init(self.target.topics, timeout)
         self._owner = True
 
@@ -266,16 +286,6 @@ class KafkaWriter:
         if grown := [topic for topic, limit in told.items() if limit > before[topic]]:
             self._limits_known = False
             raise CallError(f"larger records fit into {', '.join(grown)} now", answered=True)
-
-    def _make(self) -> TransactionalProducer:
-        largest = max(self._limits.values())
-        sizes = {
-            "message.max.bytes": largest,
-            # A record of more than all of the queue would wait for room for ever.
-            "queue.buffering.max.kbytes": max(_QUEUE_KILOBYTES, largest // 1024 + 1),
-            "batch.size": min(*self._limits.values(), DEFAULT_SIZE_LIMIT),
-        }
-        return TransactionalProducer(self.connection, CONFIG | sizes, self.target.transactional_id)
 
     def _send_all(self, columns: Columns) -> list[int]:
         """Send records in order; give the places of those that are too large.

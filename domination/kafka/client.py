@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,15 +11,12 @@ from confluent_kafka import Consumer, KafkaException, Producer, libversion
 from confluent_kafka.admin import AdminClient
 
 from domination.kafka import faults
-from domination.kafka.client_log import ClientLog, client_log
+from domination.kafka.client_log import DEFAULT, ClientLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from domination.kafka.advertised import Advertised
-
-librdkafka: Final = logging.getLogger("domination.librdkafka")
-"""What the clients log."""
 
 CRITICAL: Final = 2
 """The `log_level` of clients that only ask: what goes wrong is raised as well."""
@@ -56,13 +52,8 @@ class Connection:
     """How to reach a cluster: librdkafka's properties, `bootstrap.servers` among them."""
 
     properties: Mapping[str, Any]
-    logger: logging.Logger = field(default=librdkafka, compare=False)
+    log: ClientLog = field(default=DEFAULT, compare=False)
     """Where its clients log, each kind of line once in ten seconds."""
-
-    @property
-    def log(self) -> ClientLog:
-        """The logger to make a client with."""
-        return client_log(self.logger)
 
     @property
     def servers(self) -> str:
@@ -176,7 +167,7 @@ def number(properties: Mapping[str, Any], name: str, default: int | None = None)
 def _refusal(properties: Mapping[str, Any]) -> str | None:
     """Give the words in which a client refuses these properties, or None where it takes them."""
     try:
-        AdminClient({**properties, "log_level": CRITICAL}, logger=librdkafka)
+        AdminClient({**properties, "log_level": CRITICAL}, logger=DEFAULT)
     except KafkaException as exception:
         return str(exception.args[0].str()).strip()
     return None

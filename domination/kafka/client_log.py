@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +27,7 @@ class ClientLog:
         self._seconds = seconds
         self._clock = clock
         self._last: dict[object, float] = {}
+        self._over = False
 
     def log(self, level: int, form: str, *arguments: object) -> None:
         """Take a line of a client; its facility is the first argument."""
@@ -36,11 +36,15 @@ class ClientLog:
         if self._logger.isEnabledFor(level) and self._wanted(level, arguments[0]):
             self._logger.log(level, form, *arguments)
 
+    def end(self) -> None:
+        """Hand on no more than debug: why all ends is told, and the rest would repeat it."""
+        self._over = True
+
     def _wanted(self, level: int, kind: object) -> bool:
         if level <= logging.DEBUG:
             return True
         # A property for the consumer is given to the producer too, and the other way round.
-        if kind == "CONFWARN":
+        if self._over or kind == "CONFWARN":
             return False
         now = self._clock()
         if now - self._last.get(kind, float("-inf")) < self._seconds:
@@ -49,7 +53,5 @@ class ClientLog:
         return True
 
 
-@cache
-def client_log(logger: logging.Logger) -> ClientLog:
-    """Give the one `ClientLog` of a logger: all clients that log to it share its limit."""
-    return ClientLog(logger)
+DEFAULT: Final = ClientLog(logging.getLogger("domination.librdkafka"))
+"""What all clients log to that are given nothing else: they share its limit."""

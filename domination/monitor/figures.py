@@ -24,13 +24,14 @@ class Figure(NamedTuple):
 
 
 def status(readings: Readings) -> str:
-    """Say of each source whether it is up, otherwise since when it is down, and why."""
+    """Say of each source whether it is up, otherwise since when it is not, and why."""
     return _status(readings.kafka) + _status(readings.clickhouse)
 
 
 def _status(reading: Reading[Any]) -> str:
     if reading.down_since is not None:
-        state, told = "down", f"down since {moment(reading.down_since)}: {reading.why}"
+        state = reading.trouble
+        told = f"{state} since {moment(reading.down_since)}: {reading.why}"
     else:
         state = told = "up" if reading.up else "being asked"
     return (

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
 from domination.advice import expected
+from domination.errors import Exit
 from domination.log import logger
 from domination.text import printable, shortened
 
@@ -27,6 +28,11 @@ _SILENT_SECONDS: Final = 10.0
 _LAST_SECONDS: Final = 1.0
 _LONGEST_WHY: Final = 300
 
+DOWN: Final = "down"
+"""Nobody answers."""
+UNREADABLE: Final = "unreadable"
+"""What answers is too old, refuses, or lacks what it was asked for."""
+
 T = TypeVar("T")
 
 
@@ -40,8 +46,11 @@ class Reading(Generic[T]):
     at: float | None = None
     """When the last answer came."""
     down_since: float | None = None
+    """Since when it is down, or answers without what it was asked for."""
+    trouble: str = DOWN
+    """Which of the two it is: `DOWN` or `UNREADABLE`."""
     why: str = ""
-    """What is wrong while the source is down; empty while it is up."""
+    """What is wrong meanwhile; empty while it is up."""
 
     @property
     def up(self) -> bool:
@@ -107,13 +116,20 @@ class Probe(Generic[T]):
         try:
             data = self._look()
         except Exception as error:  # noqa: BLE001 - the page shows any error
-            why = _why(error)
-            if before.down_since is None:
-                logger.warning("%s is down: %s", before.name, why)
-            return replace(before, down_since=before.down_since or began, why=why)
+            return self._failed(error, began)
         if before.down_since is not None:
             logger.info("%s is back", before.name)
         return Reading(before.name, data, self._wall())
+
+    def _failed(self, error: Exception, began: float) -> Reading[T]:
+        before, why, trouble = self._reading, _why(error), _trouble(error)
+        since = before.down_since
+        if since is None or trouble != before.trouble:
+            logger.warning("%s is %s: %s", before.name, trouble, why)
+        # What is down is unreadable too, but not the other way round.
+        if since is None or (trouble, before.trouble) == (DOWN, UNREADABLE):
+            since = began
+        return replace(before, down_since=since, trouble=trouble, why=why)
 
 
 @contextmanager
@@ -129,6 +145,11 @@ def probing(
         clickhouse.end()
         kafka.join()
         clickhouse.join()
+
+
+def _trouble(error: Exception) -> str:
+    known = expected(error)
+    return DOWN if known and known.exit_code is Exit.UNAVAILABLE else UNREADABLE
 
 
 def _why(error: Exception) -> str:

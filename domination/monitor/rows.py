@@ -24,8 +24,6 @@ _REST: Final = 20
 _LATEST: Final = 8
 # A row is visible a second or two after it was emitted.
 _LATE_SECONDS: Final = 3
-AHEAD_SECONDS: Final = 5
-"""A row that was emitted so much later than now, or more, is from the future: a clock is wrong."""
 # To count more rows than this exactly takes too long to do it again and again.
 _EXACT_ROWS: Final = 10_000_000
 
@@ -83,7 +81,7 @@ class Tables:
         """Ask for the state."""
         stored = queries.stored(self._database)
         # Not max(emit_timestamp): that of an empty table would be 1970.
-        ahead = int(self._wall()) + AHEAD_SECONDS
+        ahead = int(self._wall()) + queries.AHEAD_SECONDS
         newest = queries.latest(self._database, _LATEST, before=ahead)
         now, seconds = self._clock(), self._wall()
         return Rows(
@@ -106,7 +104,7 @@ class Tables:
     def _count(self, seconds: int, *, exact: bool) -> Totals:
         broken = queries.broken(self._database)
         counts = queries.counts(self._database, exact=exact)
-        ahead = queries.emitted_from(self._database, seconds + AHEAD_SECONDS)
+        ahead = queries.emitted_from(self._database, seconds + queries.AHEAD_SECONDS)
         return Totals(counts, exact, broken, ahead, self._over_time(seconds))
 
     def _over_time(self, now: int) -> tuple[tuple[int, Mapping[str, int]], ...]:

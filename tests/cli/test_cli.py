@@ -15,23 +15,17 @@ import pytest
 
 from domination.cli.main import COMMANDS, cli, main
 from domination.errors import Exit
-from domination.settings import Settings, environment_name
+from domination.settings import Settings
 from harness.commands import commands
 from harness.processes import BYTEWAX, CLEAN, DOMINATION, run
 
 if TYPE_CHECKING:
     from harness.pipeline import Pipeline
 
+pytestmark = pytest.mark.usefixtures("no_settings")
 CHECK = (*DOMINATION, "check", "kafka")
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
 DRAW = (sys.executable, "-m", "bytewax.visualize", "dataflows.dominate:flow", "-o", "mermaid")
-
-
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in os.environ:
-        if name.startswith("DOMINATION_"):
-            monkeypatch.delenv(name)
 
 
 def test_judge_says_what_humans_are(capsys: pytest.CaptureFixture[str]) -> None:
@@ -166,64 +160,6 @@ def test_a_wrong_setting_is_one_line_that_names_it_and_78(
     assert f"DOMINATION_{name}" in line
 
 
-@pytest.mark.parametrize(
-    ("property_", "kafka"),
-    [
-        # A client refuses the second alone, but takes it with the third.
-        (
-            "foo.bar",
-            {"FOO_BAR": "1", "SECURITY_PROTOCOL": "SASL_SSL", "SASL_MECHANISM": "PLAIN"},
-        ),
-        ("ssl.ca.location", {"SECURITY_PROTOCOL": "SSL", "SSL_CA_LOCATION": "/no/such/file"}),
-        # One that is not there is named where a client says that it has to be.
-        (
-            "sasl.password",
-            {"SECURITY_PROTOCOL": "SASL_SSL", "SASL_MECHANISM": "PLAIN", "SASL_USERNAME": "x"},
-        ),
-    ],
-)
-def test_of_several_properties_the_wrong_one_is_named_and_the_settings_are_shown(
-    property_: str,
-    kafka: dict[str, str],
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for name, value in kafka.items():
-        monkeypatch.setenv(f"DOMINATION_KAFKA_{name}", value)
-    assert main(["config"]) == 78
-    shown, told = capsys.readouterr()
-    assert all(f"DOMINATION_KAFKA_{name}={value}" in shown for name, value in kafka.items())
-    assert property_ in told
-    (named,) = re.findall(r"DOMINATION_\w+", told)
-    assert named == environment_name(f"kafka.{property_}")
-
-
-@pytest.mark.parametrize(
-    ("kafka", "names"),
-    [
-        (
-            {"SECURITY_PROTOCOL": "SASL_SSL", "SASL_MECHANISM": "FOO"},
-            {"SECURITY_PROTOCOL", "SASL_MECHANISM"},
-        ),
-        (
-            {"SECURITY_PROTOCOL": "SASL_SSL", "SASL_MECHANISM": "PLAIN"},
-            {"SASL_USERNAME", "SASL_PASSWORD"},
-        ),
-    ],
-)
-def test_of_a_fault_for_which_a_client_names_no_property_that_is_set_the_variables_are_named(
-    kafka: dict[str, str],
-    names: set[str],
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for name, value in kafka.items():
-        monkeypatch.setenv(f"DOMINATION_KAFKA_{name}", value)
-    assert main(["config"]) == 78
-    named = re.findall(r"DOMINATION_\w+", capsys.readouterr().err)
-    assert set(named) == {f"DOMINATION_KAFKA_{name}" for name in names}
-
-
 @pytest.mark.parametrize("command", [(*DOMINATION, "worker"), BYTEWAX])
 @pytest.mark.parametrize("value", ["", "0", "1"])
 def test_a_worker_does_not_let_bytewax_listen_everywhere_unless_that_is_said(
@@ -258,6 +194,16 @@ def test_without_a_broker_commands_say_so_in_one_line_and_end_with_69(arguments:
     assert "Traceback" not in ended.stderr
 
 
+def test_a_worker_that_gives_up_says_nothing_after_that() -> None:
+    patience = {"DOMINATION_AVAILABILITY_TIMEOUT_SECONDS": "1"}
+    nobody = {"DOMINATION_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    ended = run(*DOMINATION, "worker", environment=patience | nobody)
+    assert ended.returncode == 69
+    warning, error = ended.stderr.splitlines()
+    assert "trying again" in warning
+    assert "gave up" in error
+
+
 def test_topics_are_made_once_and_left_as_they_are(pipeline: Pipeline) -> None:
     assert run(*CHECK, environment=pipeline.environment).returncode == 78
     made = run(*DOMINATION, "topics", "--partitions", "5", environment=pipeline.environment)
@@ -270,6 +216,22 @@ def test_topics_are_made_once_and_left_as_they_are(pipeline: Pipeline) -> None:
     checked = run(*CHECK, environment=pipeline.environment)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert {line[:4] for line in checked.stdout.splitlines()} == {"ok  "}
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["schema", "print"], ["config"], ["completion", "zsh"]]
+)
+@pytest.mark.parametrize("both", [False, True], ids=["stdout", "stderr too"])
+def test_a_command_whose_output_nobody_reads_ends_quietly_with_141(
+    arguments: list[str], both: bool
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    stderr = writer if both else subprocess.PIPE
+    command = [*DOMINATION, *arguments]
+    ended = subprocess.run(command, env=CLEAN, stdout=writer, stderr=stderr, check=False)
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (141, None if both else b"")
 
 
 def test_produce_confirms_what_it_sends(pipeline: Pipeline) -> None:

@@ -286,6 +286,7 @@ def test_report_tells_programs_the_same_as_people(stored: Database) -> None:
             {"type": "Dow", "humans": 0, "share": 0.0},
         ],
         "total": 8,
+        "ahead": 0,
         "first": "2026-01-31 23:59:59",
         "last": "2026-02-01 05:59:59",
         "broken": 2,
@@ -302,4 +303,4 @@ def test_report_of_empty_tables_is_all_zeros_and_knows_no_time(stored: Database)
     assert broken == "broken records: 0"
     told = json.loads(ask(stored.url, "report", "--format", "json").stdout)
     assert {(each["humans"], each["share"]) for each in told.pop("types")} == {(0, 0.0)}
-    assert told == {"total": 0, "first": None, "last": None, "broken": 0}
+    assert told == {"total": 0, "ahead": 0, "first": None, "last": None, "broken": 0}

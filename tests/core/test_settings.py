@@ -109,6 +109,15 @@ def test_a_name_that_only_looks_like_that_of_a_service_is_refused(name: str, val
             ("DOMINATION_CLICKHOUSE_BROKEN_TTL_DAYS", days)
             for days in ("0", "-1", "10001", "1.5", "", "soon", "9" * 5_000)
         ),
+        *(
+            (f"DOMINATION_{name}", brokers)
+            for name in ("KAFKA_BOOTSTRAP_SERVERS", "CLICKHOUSE_KAFKA_BROKERS")
+            for brokers in (
+                *("localhost:abc", "localhost:", "localhost:0", "localhost:65536", "a:1:2", ","),
+                *("a:1,b:x", "::1", "::1:9092", "[::1", "[x]:1", "a b:1", "a:1 b:2", "a:-1"),
+                *("http://a:1", "://a:1", "a:1/path", "user:secret@a:1", "a:9092x"),
+            )
+        ),
         ("DOMINATION_MONITOR", ""),
         ("DOMINATION_MONITOR", "here:soon"),
         ("DOMINATION_LOG_LEVEL", "loud"),
@@ -133,6 +142,24 @@ def test_a_setting_that_cannot_work_is_refused_by_name(name: str, value: str) ->
     with pytest.raises(DominationError, match=name) as refused:
         from_environment({name: value})
     assert refused.value.exit_code is Exit.SETTING
+
+
+@pytest.mark.parametrize(
+    "brokers",
+    [
+        *("localhost", "localhost:9092", "a:1,b:2", " a:1, b:2 ,", "10.0.0.7:65535", "a_b-c.d:1"),
+        *("[::1]", "[::1]:9092", "a:1,[fe80::1%eth0]:2", "PLAINTEXT://a:1", "sasl_ssl://[::1]:1"),
+    ],
+)
+def test_brokers_are_taken_as_a_client_takes_them(brokers: str) -> None:
+    assert Settings(bootstrap_servers=brokers).bootstrap_servers == brokers
+
+
+@pytest.mark.parametrize("protocol", ["", "SASL_SSL://"])
+def test_a_password_among_the_brokers_is_not_shown(protocol: str) -> None:
+    with pytest.raises(DominationError) as refused:
+        from_environment({"DOMINATION_KAFKA_BOOTSTRAP_SERVERS": f"{protocol}me:s3cret@a:9092"})
+    assert "s3cret" not in str(refused.value)
 
 
 def test_a_name_as_long_as_kafka_takes_it_is_taken() -> None:

@@ -25,6 +25,7 @@ from domination.exactly_once.starts import Starts
 from domination.exactly_once.subscription import Subscription
 from domination.exactly_once.writer import KafkaWriter
 from domination.kafka.client import Connection
+from domination.kafka.client_log import ClientLog
 from domination.kafka.faults import Rights
 from domination.kafka.tail import Tail
 from harness.kafka_proxy import KafkaProxy
@@ -52,8 +53,9 @@ class KafkaSite:
         self._group = f"group-{name}"
         self._log = logging.getLogger("site")
         self._proxy = KafkaProxy(servers)
-        self._connection = Connection({"bootstrap.servers": servers}, self._log)
-        self._proxied = Connection({"bootstrap.servers": self._proxy.address}, self._log)
+        log = ClientLog(self._log)
+        self._connection = Connection({"bootstrap.servers": servers}, log)
+        self._proxied = Connection({"bootstrap.servers": self._proxy.address}, log)
         self._client: dict[str, Any] = {"bootstrap.servers": servers, "log_level": 0}
         self._admin = AdminClient(self._client)
         self._ends: list[Callable[[], None]] = [self._proxy.close]

@@ -18,10 +18,9 @@ NOBODY: Final = {"bootstrap.servers": "127.0.0.1:1"}
 
 
 def test_no_client_is_given_properties_of_another_kind_of_client(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(Connection, "log", LOGGER)  # All that they log, unlimited.
-    connection = Connection(NOBODY, LOGGER)
+    connection = Connection(NOBODY, LOGGER)  # type: ignore[arg-type]  # All they log, unlimited.
     consumer = connection.consumer({}, {"group.id": "g"})
     consumer.poll(0)
     consumer.close()
@@ -34,7 +33,7 @@ def test_clients_that_reach_nobody_say_so_once_in_a_while_and_no_more(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     often = {"reconnect.backoff.ms": 10, "reconnect.backoff.max.ms": 50}
-    connection = Connection(NOBODY | often, logging.getLogger("lonely"))
+    connection = Connection(NOBODY | often, ClientLog(LOGGER))
     clients: list[Consumer | Producer] = [
         connection.consumer({}, {"group.id": "g"}),
         connection.producer({}),
@@ -54,7 +53,8 @@ class Lines:
     def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
         self.now = 0.0
         self._caplog = caplog
-        self.log = ClientLog(LOGGER, seconds=10, clock=lambda: self.now).log
+        client_log = ClientLog(LOGGER, seconds=10, clock=lambda: self.now)
+        self.log, self.end = client_log.log, client_log.end
 
     def handed_on(self, kind: str, level: int = logging.WARNING) -> bool:
         self._caplog.clear()
@@ -68,6 +68,14 @@ def test_a_kind_of_line_is_handed_on_once_in_a_while(caplog: pytest.LogCaptureFi
     lines.now = 10.0
     assert [*map(lines.handed_on, ("FAIL", "FAIL"))] == [True, False]
     assert not lines.handed_on("CONFWARN")
+
+
+def test_after_the_end_only_debug_is_handed_on(caplog: pytest.LogCaptureFixture) -> None:
+    lines = Lines(caplog)
+    lines.end()
+    assert not lines.handed_on("FAIL")
+    with caplog.at_level(logging.DEBUG, "clients"):
+        assert lines.handed_on("STATE", logging.DEBUG)
 
 
 def test_what_a_client_calls_an_error_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:

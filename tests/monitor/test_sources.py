@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from domination.clickhouse import schema
+from domination.clickhouse.faults import NoServerError, TooOldError
+from domination.clickhouse.report import report
 from domination.errors import DominationError, Exit
-from domination.monitor.figures import figures
+from domination.log import logger
+from domination.monitor.figures import figures, status
 from domination.monitor.probe import Probe, Reading, Readings
 from domination.monitor.rate import Rate
 from domination.monitor.rows import BUCKET_SECONDS, Rows, Tables, Totals
@@ -75,6 +78,36 @@ def test_a_source_that_fails_is_down_since_then_and_keeps_what_it_told() -> None
         probe.end()
         goes_on.release()
         probe.join()
+
+
+def test_a_source_that_answers_but_is_of_no_use_is_not_called_down(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logger, "propagate", True)
+    errors = [TooOldError("too old"), NoServerError("nobody")]
+    looks, now = iter(errors), [float(NOW)]
+    goes_on = threading.Semaphore(0)
+
+    def look() -> Rows:
+        goes_on.acquire()
+        now[0] += 1
+        raise next(looks)
+
+    probe: Probe[Rows] = Probe("ClickHouse", look, wall=lambda: now[0], pause_seconds=0)
+    told = []
+    try:
+        for error in errors:
+            goes_on.release()
+            eventually(lambda why=str(error): probe.reading.why.startswith(why))  # type: ignore[misc]
+            told.append(status(Readings(Reading("Kafka"), probe.reading)))
+    finally:
+        probe.end()
+        goes_on.release()
+        probe.join()
+    assert "unreadable since 20:26:40 UTC: too old" in told[0]
+    assert "down since 20:26:41 UTC: nobody" in told[1]
+    assert caplog.messages[0] == "ClickHouse is unreadable: too old"
+    assert caplog.messages[1].startswith("ClickHouse is down: nobody")
 
 
 def test_a_source_that_is_silent_is_down_since_it_was_asked() -> None:
@@ -153,6 +186,17 @@ def test_rows_from_the_future_are_told_and_hide_nothing(tables: ClickHouseCore) 
     html = figures(Readings(Reading("Kafka"), Reading("ClickHouse", rows, NOW)))
     assert "40 rows are from the future" in html
     assert "since the newest shadow" not in html
+
+
+def test_the_report_tells_rows_from_the_future_apart(tables: ClickHouseCore) -> None:
+    store(tables, 20, "toDateTime64('2299-12-31 23:59:59', 3, 'UTC')", first=5_000)
+    alone = report(tables, wall=lambda: NOW)
+    assert (alone.total, alone.ahead, alone.first, alone.last) == (20, 20, None, None)
+    store(tables, 10, moment(NOW))
+    found = report(tables, wall=lambda: NOW)
+    assert (found.total, found.ahead) == (30, 20)
+    assert (found.first, found.last) == ("2026-05-28 20:26:31.000", "2026-05-28 20:26:40.000")
+    assert "from the future: 20 of them; a clock is wrong" in found.lines()
 
 
 def test_a_clock_that_is_set_back_stops_neither_rate_nor_totals(tables: ClickHouseCore) -> None:

@@ -125,16 +125,16 @@ def test_a_changed_lock_is_installed_again(machine: Machine) -> None:
     assert machine.calls() == ["python3 -m venv --clear .venv", *DEMO, TESTS]
 
 
-@pytest.mark.parametrize("arguments", [(), ("PYTHON=python3.13",)])
-def test_without_a_python_that_fits_it_says_so_in_one_line(
-    machine: Machine, arguments: tuple[str, ...]
+@pytest.mark.parametrize("named", [(), ("python3.13",), ("/no/such/python",)])
+def test_without_a_python_that_fits_it_says_so_in_one_line_and_names_the_one_given(
+    machine: Machine, named: tuple[str, ...]
 ) -> None:
     for name in ("python3", "python3.13"):
         machine.has_python(name, 13)
-    ended = machine.make("run", *arguments)
+    ended = machine.make("run", *(f"PYTHON={each}" for each in named))
     assert ended.returncode == 2
     line, make_line = ended.stderr.splitlines()
-    assert line.startswith(LINE)
+    assert line.startswith("".join(f"{given} is no Python that fits: " for given in named) + LINE)
     assert make_line.endswith("Error 1")
     assert (ended.stdout, machine.calls()) == ("", [])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from domination import connection, log
+from domination import check, log
 from domination.cli.style import FORMAT, Command, show
 from domination.settings import from_environment
 
@@ -26,4 +26,4 @@ def command(form: str) -> None:
     log.configure(settings)
     shown = dict(settings.shown())
     show(form, shown, (f"{name}={value}" for name, value in shown.items()))
-    connection.of(settings).require()
+    check.require_clients(settings)

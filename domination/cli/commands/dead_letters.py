@@ -118,10 +118,10 @@ def show_(place: str, form: str) -> None:
 def replay(reason: str | None, limit: int | None, force: bool, yes: bool) -> None:  # noqa: FBT001
     """Send open dead letters back to the input topic, each once.
 
-    Key, value and headers are the original's. Says what it would do, and does it with --yes. What
-    this version would make a dead letter again stays, unless --force; what is too large, was too
-    large to be kept whole, or is no dead letter, stays in any case. On SIGTERM or Ctrl-C it aborts
-    what is under way and ends with 75.
+    Key, value and headers are the original's. Without --yes it sends nothing and says what it would
+    send. It leaves the letters that would become dead letters again, unless --force is given. It
+    always leaves a letter that is too large, is not whole, or is no dead letter. On SIGTERM or
+    Ctrl-C it aborts what is under way and ends with 75.
     """
     letters = _letters()
     count, stay = letters.plan(reason, limit, force=force)
