@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
@@ -21,6 +22,7 @@ AHEAD_SECONDS: Final = 5
 _LONGEST_ID: Final = 64
 # ClickHouse merges the copies of a row before there are more of them.
 _COPIES: Final = 4
+_TRACE: Final = re.compile(r"[,.]\s*Stack trace.*", re.DOTALL)
 _NEWEST_FIRST: Final = "emit_timestamp DESC, kafka_partition DESC, kafka_offset DESC"
 
 
@@ -71,7 +73,7 @@ class Consumer(NamedTuple):
     failing: bool
     """Whether its last error is not older than that."""
     error: str
-    """Its last error; empty where it had none."""
+    """Its last error without where in ClickHouse it was; empty where it had none."""
 
 
 def version(database: Database) -> str:
@@ -113,7 +115,7 @@ def consumers(database: Database, table: str) -> list[Consumer]:
         " exceptions.text[-1] FROM system.kafka_consumers"
         f" WHERE database = currentDatabase() AND table = {literal(table)}"
     )
-    return [Consumer(*row) for row in rows]
+    return [Consumer(*row)._replace(error=_TRACE.sub("", row[-1])) for row in rows]
 
 
 def stored(database: Database) -> int:

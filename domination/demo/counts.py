@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from domination import connection
 from domination.clickhouse import queries
+from domination.clickhouse.schema import STREAM
 from domination.kafka.tail import Tail, from_first
 from domination.monitor.rate import Rate
 
@@ -100,6 +101,11 @@ class Tally:
         latest = queries.latest(self._database, _LATEST, self._since)
         broken = queries.broken_by_reason(self._database, self._since)
         return Snapshot(ratings, shadows, dead_letters, rows, counts, latest, rate, broken)
+
+    def why_not_stored(self) -> str:
+        """Say why ClickHouse cannot store what it reads, a full disk say; empty if it can."""
+        found = queries.consumers(self._database, STREAM)
+        return next((each.error.splitlines()[0] for each in found if each.failing), "")
 
     def each_once(self) -> bool:
         """Tell whether no human has two rows."""

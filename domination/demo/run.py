@@ -148,11 +148,13 @@ def _verdict(sent: int, tally: Tally, say: Callable[[str], None]) -> Exit:
     last = tally.look(sent)
     whole = last.rows + last.dead_letters == sent
     once = tally.each_once()
+    why = "" if whole else tally.why_not_stored()
     say(
         f"{sent:,} humans {'=' if whole else 'are not'} {last.rows:,} rows"
         f" + {last.dead_letters:,} dead letters, "
         + ("each row once" if once else "and some rows are of one human")
         + ("" if whole else f"; {last.missing()}")
+        + (f"; ClickHouse: {why}" if why else "")
     )
     return Exit.OK if whole and once else Exit.BUG
 

@@ -15,7 +15,7 @@ import pytest
 
 from domination.demo.counts import Snapshot
 from harness import listening
-from harness.kafka_server import free_ports
+from harness.kafka_server import free_ports, small_disk
 from harness.processes import CLEAN, DOMINATION, ROOT, run
 from harness.terminal import written
 
@@ -79,6 +79,26 @@ def test_it_says_where_humans_are_that_are_neither_rows_nor_dead_letters_and_end
     )
     assert last, ended.stdout
     assert int(last[1]) + int(last[2]) == 300
+
+
+IMPATIENT = """
+from domination.demo import run
+run._LAST_SECONDS = 3.0
+"""
+
+
+def test_it_says_that_the_disk_of_the_rows_is_full(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(IMPATIENT)
+    disk = tmp_path / "disk"
+    with small_disk(disk, megabytes=1) as mounted:
+        if not mounted:
+            pytest.skip("this user may mount nothing")
+        (disk / "other").write_bytes(bytes(700_000))
+        arguments = ("demo", "--humans", "10000", "--rate", "10000", "--data", str(disk / "rows"))
+        ended = run(*DOMINATION, *arguments, environment={"PYTHONPATH": str(tmp_path)})
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    last = ended.stdout.splitlines()[-1]
+    assert re.search(r" in no table; ClickHouse: .*not enough space.*\(NOT_ENOUGH_SPACE\)$", last)
 
 
 def test_humans_that_no_row_was_made_of_are_where_they_were_seen_last() -> None:
