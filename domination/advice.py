@@ -11,6 +11,7 @@ from domination.clickhouse.faults import (
     NoRightError,
     NoServerError,
     NoTablesError,
+    OldTablesError,
     UrlError,
 )
 from domination.errors import DominationError, Exit
@@ -58,6 +59,7 @@ _ADVICE: Final = {
     LoginError: "check user and password in DOMINATION_CLICKHOUSE_URL",
     NoDatabaseError: "create it, or name another one in DOMINATION_CLICKHOUSE_URL",
     NoTablesError: "make them with 'domination schema apply'",
+    OldTablesError: "move their rows as docs/operate.md says ('Tables of an older schema')",
     UrlError: "check DOMINATION_CLICKHOUSE_URL",
 }
 _LACKING: Final = {

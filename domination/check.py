@@ -97,6 +97,7 @@ def of_clickhouse(settings: Settings, database: Database, at: str) -> Iterator[F
         return
     yield Finding(f"ClickHouse {version} at {at}", None)
     yield Finding("async_load_databases", _error(_loading, database))
+    yield Finding("materialized_views_ignore_errors", _error(_losing, database))
     missing = _error(_tables, database, settings)
     yield Finding("tables", missing)
     if missing is None:
@@ -113,6 +114,15 @@ def _loading(database: Database) -> None:
         )
 
 
+def _losing(database: Database) -> None:
+    if queries.user_setting(database, "materialized_views_ignore_errors") == "1":
+        raise DominationError(
+            Exit.SETTING,
+            "is on: records that cannot be stored at once are lost, instead of read again; "
+            "set it to 0 in the server's default profile",
+        )
+
+
 def _tables(database: Database, settings: Settings) -> None:
     found = queries.tables(database)
     missing = [name for name, _ in schema.statements(settings) if name not in found]
@@ -120,6 +130,7 @@ def _tables(database: Database, settings: Settings) -> None:
         raise DominationError(
             Exit.SETTING, f"no {', no '.join(missing)}; make them with 'domination schema apply'"
         )
+    schema.require_keys(database, settings, found)
     if schema.stale(database, settings, found):
         raise DominationError(
             Exit.SETTING,

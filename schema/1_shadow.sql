@@ -1,5 +1,7 @@
 -- The judged humans, a row each. ClickHouse reads from Kafka at least once: a record read again has
 -- the same sorting key and is the same row. Ask with FINAL, which counts it once before it is merged.
+-- It has no partitions: ClickHouse refuses a block of rows of more than a hundred, and the stream
+-- would read that block again for ever. A replay of ten years has 120 months.
 CREATE TABLE IF NOT EXISTS shadow
 (
     type Enum8('Incompatible' = 0, 'Sha' = 1, 'Dow' = 2, 'ShaDow' = 3),
@@ -9,5 +11,4 @@ CREATE TABLE IF NOT EXISTS shadow
     kafka_offset UInt64
 )
 ENGINE = ReplacingMergeTree
-PARTITION BY toYYYYMM(emit_timestamp)
 ORDER BY (emit_timestamp, kafka_partition, kafka_offset)

@@ -8,3 +8,4 @@ AS SELECT
     kafka_offset
 FROM shadow_inbox
 WHERE error = ''
+SETTINGS limit = 0, offset = 0

@@ -9,3 +9,4 @@ AS SELECT
     error
 FROM shadow_inbox
 WHERE error != ''
+SETTINGS limit = 0, offset = 0

@@ -27,6 +27,10 @@ class NoTablesError(ClickHouseError):
     """Tables are not there."""
 
 
+class OldTablesError(ClickHouseError):
+    """Tables have keys of an older schema."""
+
+
 class UrlError(ClickHouseError):
     """The address does not fit."""
 

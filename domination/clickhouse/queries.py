@@ -89,6 +89,12 @@ def server_setting(database: Database, name: str) -> str | None:
     return str(rows[0][0]) if rows else None
 
 
+def user_setting(database: Database, name: str) -> str | None:
+    """Ask for a setting as it holds for who asks; None where there is none of this name."""
+    rows = database.execute(f"SELECT value FROM system.settings WHERE name = {literal(name)}")
+    return str(rows[0][0]) if rows else None
+
+
 def now(database: Database) -> str:
     """Ask for ClickHouse's time, in the form of `Human.emitted`."""
     return str(_value(database, "SELECT toString(now64(3, 'UTC'))"))

@@ -7,7 +7,7 @@ from string import Template
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from domination.clickhouse import queries
-from domination.clickhouse.faults import TooOldError
+from domination.clickhouse.faults import OldTablesError, TooOldError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,6 +22,7 @@ BROKEN: Final = "shadow_broken"
 STREAM: Final = "shadow_stream"
 CONSUMER: Final = "shadow_consumer"
 
+_KEYED: Final = "ReplacingMergeTree "
 # A wheel has the files inside the package, a checkout has them beside it.
 _PACKAGE: Final = Path(__file__).parent.parent
 _INSTALLED: Final = _PACKAGE / "sql"
@@ -54,10 +55,12 @@ def apply(database: Database, settings: Settings) -> Iterator[tuple[str, str]]:
 
     A stream with other settings is dropped and made again; Kafka keeps its offsets. Broken records
     are kept for the time of the settings. ClickHouse reads nothing before all tables are there,
-    since the consumer is the last one. Raises `TooOldError` where ClickHouse is too old.
+    since the consumer is the last one. Changes nothing where it raises: `TooOldError` where
+    ClickHouse is too old, `OldTablesError` where tables are.
     """
     require_version(database)
     found = queries.tables(database)
+    require_keys(database, settings, found)
     dropped = _drop_stale(database, settings, found)
     for name, sql in statements(settings):
         database.execute(sql)
@@ -101,6 +104,25 @@ def _ttl(engine: str) -> str:
 def stale(database: Database, settings: Settings, found: Mapping[str, str]) -> bool:
     """Tell whether the stream among the tables `found` reads with other settings than these."""
     return found[STREAM] != queries.engine(database, dict(statements(settings))[STREAM])
+
+
+def require_keys(database: Database, settings: Settings, found: Mapping[str, str]) -> None:
+    """Raise `OldTablesError` where tables among those `found` have other keys than ours.
+
+    ClickHouse cannot change them. A table with an engine that we never make is its user's own.
+    """
+    old = [
+        name
+        for name, sql in statements(settings)
+        if found.get(name, "").startswith(_KEYED)
+        and _keys(found[name]) != _keys(queries.engine(database, sql))
+    ]
+    if old:
+        raise OldTablesError(f"made by an older schema, with other keys: {', '.join(old)}")
+
+
+def _keys(engine: str) -> str:
+    return engine.partition(" TTL ")[0].partition(" SETTINGS ")[0]
 
 
 def require_version(database: Database) -> None:

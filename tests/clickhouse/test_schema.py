@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -25,15 +24,15 @@ from domination.shadows import encode
 from domination.shadows import judge as judge_all
 from harness.processes import eventually
 from harness.records import humans
+from harness.shadow_topic import TIME, settings_of, shadow, shadows, write
 from harness.strategies import ratings, unique_ids, values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from harness.clickhouse_core import ClickHouseCore
     from harness.pipeline import Pipeline
 
-TIME: Final = "2026-02-28 23:59:59.999"
 GOOD: Final = [
     b'{"type":%d,"unique_id":"good %d","emit_timestamp":"%b"}' % (number % 4, number, stamp)
     for number, stamp in enumerate(
@@ -42,36 +41,32 @@ GOOD: Final = [
 ] + [b'{"emit_timestamp":"%b","more":{"a":[1]},"unique_id":"\\u0000\\"","type":2}' % TIME.encode()]
 
 
-def _shadow(kind: object = 1, unique_id: object = "x", time: object = TIME) -> bytes:
-    return orjson.dumps({"type": kind, "unique_id": unique_id, "emit_timestamp": time})
-
-
 NOT_JSON, NOT_AN_OBJECT = "not one JSON value", "not an object"
 TYPE, UNIQUE_ID = "type is not 0, 1, 2 or 3", "unique_id is not a non-empty string"
 STAMP = "emit_timestamp is not YYYY-MM-DD hh:mm:ss.mmm"
 BROKEN: Final[dict[bytes, str]] = {
     b" ": NOT_JSON,
     b"text": NOT_JSON,
-    _shadow()[:-3]: NOT_JSON,
-    _shadow() + _shadow(2, "y"): NOT_JSON,
-    _shadow() + b"\n" + _shadow(2, "y"): NOT_JSON,
-    _shadow() + b" text": NOT_JSON,
+    shadow()[:-3]: NOT_JSON,
+    shadow() + shadow(2, "y"): NOT_JSON,
+    shadow() + b"\n" + shadow(2, "y"): NOT_JSON,
+    shadow() + b" text": NOT_JSON,
     b'{"type":1,"unique_id":"\xff","emit_timestamp":"%b"}' % TIME.encode(): NOT_JSON,
     b'{"type":1,"unique_id":"\\ud800","emit_timestamp":"%b"}' % TIME.encode(): NOT_JSON,
     b"[" * 5_000: NOT_JSON,
     b"text " * 180_000: NOT_JSON,
-    b"[%b]" % _shadow(): NOT_AN_OBJECT,
+    b"[%b]" % shadow(): NOT_AN_OBJECT,
     b"null": NOT_AN_OBJECT,
     b"3": NOT_AN_OBJECT,
     b'"Sha"': NOT_AN_OBJECT,
     b"{}": TYPE,
     b'{"unique_id":"x","emit_timestamp":"%b"}' % TIME.encode(): TYPE,
-    **{_shadow(kind): TYPE for kind in (4, -1, 257, 2**40, "1", "Sha", True, 1.0, 1.5, None, [1])},
+    **{shadow(kind): TYPE for kind in (4, -1, 257, 2**40, "1", "Sha", True, 1.0, 1.5, None, [1])},
     b'{"type":1,"emit_timestamp":"%b"}' % TIME.encode(): UNIQUE_ID,
-    **{_shadow(unique_id=value): UNIQUE_ID for value in ("", None, 5, ["x"], {"x": 1})},
+    **{shadow(unique_id=value): UNIQUE_ID for value in ("", None, 5, ["x"], {"x": 1})},
     b'{"type":1,"unique_id":"x"}': STAMP,
     **{
-        _shadow(time=value): STAMP
+        shadow(time=value): STAMP
         for value in (
             *("", "soon", "2026-02-31 00:00:00.000", "2026-13-01 00:00:00.000", "2026-01-01"),
             *("2026-01-01 24:00:00.000", "0001-01-01 00:00:00.000", "9999-01-01 00:00:00.000"),
@@ -81,29 +76,20 @@ BROKEN: Final[dict[bytes, str]] = {
 }
 
 
+# A profile holds for everybody on a server, and for what ClickHouse reads from Kafka.
+PROFILE: Final[dict[str, object]] = {
+    "allow_simdjson": 0,
+    "compatibility": "23.8",
+    "limit": 1,
+    "offset": 1,
+    "date_time_64_output_format_cut_trailing_zeros_align_to_groups_of_thousands": 1,
+    "max_memory_usage": 1,
+    "max_partitions_per_insert_block": 1,
+    "max_result_rows": 1,
+    "max_rows_to_read": 1,
+}
+
 SHORT = [value for value in BROKEN if len(value) < 10_000]
-
-
-def settings_of(pipeline: Pipeline, brokers: str = "") -> Settings:
-    return Settings(
-        bootstrap_servers=pipeline.bootstrap_servers,
-        output_topic=pipeline.output,
-        clickhouse_group=f"shadow-{pipeline.group}",
-        clickhouse_kafka_brokers=brokers,
-    )
-
-
-def write(pipeline: Pipeline, values: Iterable[bytes | None]) -> None:
-    """Write straight to the topic of the shadows, as another program might."""
-    producer = Producer({"bootstrap.servers": pipeline.bootstrap_servers})
-    for value in values:
-        producer.produce(pipeline.output, value)
-        producer.poll(0)
-    assert producer.flush(60) == 0
-
-
-def shadows(count: int) -> list[bytes]:
-    return [_shadow(number % 4, str(uuid.UUID(int=number))) for number in range(count)]
 
 
 def test_100_000_ratings_become_rows_counted_as_an_independent_count_does(
@@ -125,10 +111,12 @@ def test_100_000_ratings_become_rows_counted_as_an_independent_count_does(
     assert rows == different == len(records)
 
 
+@pytest.mark.parametrize("profile", [{}, PROFILE], ids=["usual", "unusual"])
 def test_what_is_no_shadow_is_kept_whole_with_its_reason_and_stops_nothing(
-    pipeline: Pipeline, core: ClickHouseCore
+    pipeline: Pipeline, core: ClickHouseCore, profile: dict[str, object]
 ) -> None:
     pipeline.create()
+    core.start_with(profile)
     core.apply(settings_of(pipeline))
     # A value that is empty, or a tombstone, leaves no trace: ClickHouse's own reader drops it.
     write(pipeline, [*GOOD, *BROKEN, *BROKEN, b"", None, *GOOD])
@@ -204,13 +192,13 @@ def test_records_of_an_aborted_transaction_never_become_rows(
     producer.init_transactions(30)
     for number in range(6):
         producer.begin_transaction()
-        producer.produce(pipeline.output, _shadow(number % 2, str(number)))
+        producer.produce(pipeline.output, shadow(number % 2, str(number)))
         producer.flush()
         if number % 2:
             producer.abort_transaction(30)
         else:
             producer.commit_transaction(30)
-    write(pipeline, [_shadow(2, "last")])
+    write(pipeline, [shadow(2, "last")])
     eventually(lambda: core.count("shadow") == 4)
     found = {unique_id for (unique_id,) in core.execute("SELECT unique_id FROM shadow")}
     assert found == {"0", "2", "4", "last"}

@@ -17,7 +17,20 @@ from domination.clickhouse import schema
 from domination.demo.embedded import EmbeddedClickHouse
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from domination.settings import Settings
+
+
+# ClickHouse adds what is in config.d/ to its configuration.
+_USERS_FILE = """\
+<clickhouse><user_directories><users_xml><path>{users}</path></users_xml></user_directories>
+</clickhouse>
+"""
+_USERS = """\
+<clickhouse><profiles><default>{profile}</default></profiles><quotas><default/></quotas>
+<users><default><password/></default></users></clickhouse>
+"""
 
 
 class ClickHouseCore:
@@ -34,6 +47,18 @@ class ClickHouseCore:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
+
+    def start_with(self, profile: Mapping[str, object]) -> None:
+        """Start it again, with settings in everybody's profile; what is asked here has its own."""
+        self.stop()
+        users, added = self._directory / "users.xml", self._directory / "config.d"
+        added.mkdir(exist_ok=True)
+        (added / "users.xml").write_text(_USERS_FILE.format(users=users))
+        settings = "".join(f"<{name}>{value}</{name}>" for name, value in profile.items())
+        users.write_text(_USERS.format(profile=settings))
+        self.start()
+        for name in profile:
+            self.execute(f"SET {name} = DEFAULT")
 
     def execute(self, query: str) -> list[tuple[Any, ...]]:
         """Run one statement; give its rows."""
