@@ -105,7 +105,7 @@ class Tally:
     def why_not_stored(self) -> str:
         """Say why ClickHouse cannot store what it reads, a full disk say; empty if it can."""
         found = queries.consumers(self._database, STREAM)
-        return next((each.error.splitlines()[0] for each in found if each.failing), "")
+        return next((each.error.partition("\n")[0] for each in found if each.failing), "")
 
     def each_once(self) -> bool:
         """Tell whether no human has two rows."""
