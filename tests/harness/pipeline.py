@@ -198,20 +198,27 @@ class Pipeline:
         """Wait until the group has committed every input record."""
         partitions = self.partitions(self.input)
         ends: dict[int, int] = {}
+        consumer = self._of_the_group()
 
         def done() -> bool:
+            nonlocal consumer
             try:
                 for each in partitions:
                     if each.partition not in ends:
                         _, ends[each.partition] = consumer.get_watermark_offsets(each, timeout=10)
                 found = consumer.committed(partitions, timeout=10)
             except KafkaException:
-                # A broker that has just woken, or a transaction of one that was killed.
+                # A broker that has just woken, or a transaction of one that was killed. A client
+                # that lost its only connection may never find the way back.
+                consumer.close()
+                consumer = self._of_the_group()
                 return False
             return all(max(p.offset, 0) >= ends[p.partition] for p in found)
 
-        with closing(self._of_the_group()) as consumer:
+        try:
             eventually(done, seconds, lambda: f"{ends} committed; {self.outputs()[-3000:]}")
+        finally:
+            consumer.close()
 
     def read(self, topic: str, isolation: str = "read_committed") -> Seen:
         """Read a topic to its end."""
