@@ -167,12 +167,15 @@ def test_of_more_workers_than_partitions_one_says_that_others_have_them_and_they
     pipeline: Pipeline,
 ) -> None:
     pipeline.create(partitions=1)
-    workers = [pipeline.worker(INSTANCE=name) for name in ("first", "second")]
+    first = pipeline.worker(INSTANCE="first")
+    # Else both join in one generation, and nobody has anything that stays.
+    first.until("assigned")
+    second = pipeline.worker(INSTANCE="second")
     idle = f"assigned no partition of {pipeline.input}: other workers have them"
     eventually(lambda: idle in pipeline.outputs())
     keeps = f"assigned no other partition of {pipeline.input}: [0] stay"
     eventually(lambda: keeps in pipeline.outputs())
-    assert [worker.stop() for worker in workers] == [0, 0]
+    assert [first.stop(), second.stop()] == [0, 0]
 
 
 def test_a_worker_stopped_while_it_joins_leaves_the_group_all_the_same(pipeline: Pipeline) -> None:
