@@ -27,7 +27,7 @@ from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from domination.humans import encoded, human_ratings
 from domination.shadow import judge
-from harness.kafka_server import KafkaServer
+from harness.kafka_server import KafkaServer, measured
 from harness.processes import ROOT, eventually
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def arena() -> Iterator[Arena]:
     """Give a broker of its own to measure at, and a directory, gone afterwards."""
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary)
-        kafka = KafkaServer(directory)
+        kafka = KafkaServer(directory, java=measured)
         kafka.start()
         try:
             yield Arena(kafka.bootstrap_servers, directory)
