@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PROGRAM = shutil.which("clickhouse-server", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 PASSWORD = "p@ss:w/rd#%41?"
 
-START_SECONDS = 30
+START_SECONDS = 150
 
 CONFIG = """\
 <yandex>

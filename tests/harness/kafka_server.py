@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
+import random
 import shutil
 import signal
 import socket
@@ -24,7 +26,11 @@ POM = Path(__file__).parent / "kafka" / "pom.xml"
 LIBS = Path(__file__).parent.parent.parent / ".kafka" / "libs"
 CLASSES = LIBS.parent / "classes.jsa"
 
-START_SECONDS = 120
+START_SECONDS = 300
+# Below those that Linux takes for what asks for any, and above those of known servers.
+_PORTS: Final = range(20_000, 32_000)
+_CHANCE: Final = random.SystemRandom()
+_claims: list[socket.socket] = []
 # A test's broker ends before its best machine code would pay.
 _SHORT_LIVED: Final = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
@@ -101,11 +107,24 @@ def measured() -> Sequence[str]:
 
 
 def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
+    """Give ports where nobody listens; no other process of tests gets them while this one lives.
+
+    The kernel gives none of them away by itself, to a server without a port or to a client, while
+    a broker that was killed is down or another server starts.
+    """
+    return list(itertools.islice(filter(_take, _CHANCE.sample(_PORTS, len(_PORTS))), count))
+
+
+def _take(port: int) -> bool:
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0domination-tests-{port}")
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        claim.close()
+        return False
+    _claims.append(claim)
+    return True
 
 
 @contextmanager
