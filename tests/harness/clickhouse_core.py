@@ -15,6 +15,7 @@ import orjson
 
 from domination.clickhouse import schema
 from domination.demo.embedded import EmbeddedClickHouse
+from harness.processes import PATIENT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,7 +83,7 @@ class ClickHouseCore:
     def stop(self) -> None:
         """Let it end in good order."""
         if self._process:
-            self._process.communicate(timeout=60)
+            self._process.communicate(timeout=PATIENT_SECONDS)
             self._process = None
 
     def kill(self) -> None:

@@ -7,6 +7,8 @@ from typing import Final
 
 from confluent_kafka import cimpl
 
+from harness.processes import PATIENT_SECONDS
+
 # The symbols of the librdkafka that the client is linked with.
 _LIBRDKAFKA: Final = ctypes.CDLL(cimpl.__file__)
 for _name in ("rd_kafka_conf_new", "rd_kafka_new", "rd_kafka_headers_new"):
@@ -34,7 +36,7 @@ def send(
         *(_VALUE, value, _size(value), _KEY, key, _size(key), _END),
     )
     assert sent == 0
-    assert _LIBRDKAFKA.rd_kafka_flush(producer, 10_000) == 0
+    assert _LIBRDKAFKA.rd_kafka_flush(producer, int(PATIENT_SECONDS * 1000)) == 0
     _LIBRDKAFKA.rd_kafka_destroy(producer)
 
 

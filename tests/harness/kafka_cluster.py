@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 
 from harness.kafka_proxy import KafkaProxy
 from harness.kafka_server import KafkaServer, free_ports
-from harness.processes import eventually
+from harness.processes import PATIENT_SECONDS, eventually
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +67,7 @@ class KafkaCluster:
             list(pool.map(KafkaServer.start, self.brokers.values()))
         self._admin = AdminClient(self._client)
         # The two topics of the coordinators are made when somebody asks for one.
-        Producer(self._client | {"transactional.id": "first"}).init_transactions(60)
+        Producer(self._client | {"transactional.id": "first"}).init_transactions(PATIENT_SECONDS)
         first = Consumer(self._client | {"group.id": "first"})
 
         def answers() -> bool:
@@ -88,7 +88,9 @@ class KafkaCluster:
         return self._leader(_TRANSACTIONS, transactional_id)
 
     def _leader(self, topic: str, name: str) -> int:
-        partitions = self._admin.list_topics(topic, timeout=30).topics[topic].partitions
+        partitions = (
+            self._admin.list_topics(topic, timeout=PATIENT_SECONDS).topics[topic].partitions
+        )
         return int(partitions[abs(_java_hash(name)) % len(partitions)].leader)
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.kafka_frames import describe_transaction, described, error, frames, parse
+from harness.processes import PATIENT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 BREAKS: Final = ("rst", "fin", "silence")
 _TELL_ADDRESSES: Final = ("Metadata", "FindCoordinator", "DescribeCluster")
-_SECONDS: Final = 40.0
 _PACKET: Final = 4096
 
 
@@ -148,7 +148,7 @@ class KafkaProxy:
     def until(self, found: Callable[[], Request | None], what: str) -> Request:
         """Wait for what a request or an answer brings about."""
         with self._news:
-            assert self._news.wait_for(found, _SECONDS), f"not within {_SECONDS} s: {what}"
+            assert self._news.wait_for(found, PATIENT_SECONDS), what
             request = found()
             assert request
             return request
@@ -166,7 +166,7 @@ class KafkaProxy:
 
     def ask(self, frame: bytes) -> bytes:
         """Send a request to the broker over a connection of its own; give the answer."""
-        with socket.create_connection(self._broker, _SECONDS) as broker:
+        with socket.create_connection(self._broker, PATIENT_SECONDS) as broker:
             broker.sendall(frame)
             return next(frames(broker))
 

@@ -29,6 +29,7 @@ from domination.kafka.client_log import ClientLog
 from domination.kafka.faults import Rights
 from domination.kafka.tail import Tail
 from harness.kafka_proxy import KafkaProxy
+from harness.processes import PATIENT_SECONDS
 from harness.site import PARTITIONS, Read, target
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class KafkaSite:
             *(NewTopic(each, 1, 1) for each in (*self.outputs, self.dead_letters)),
         ]
         for made in self._admin.create_topics(topics).values():
-            made.result(30)
+            made.result(PATIENT_SECONDS)
 
     def close(self) -> None:
         """End all that was made here."""
@@ -94,11 +95,11 @@ class KafkaSite:
 
     def send_aborted(self, partition: int) -> int:
         producer = Producer(self._client | {"transactional.id": f"aborted-{self._group}"})
-        producer.init_transactions(30)
+        producer.init_transactions(PATIENT_SECONDS)
         producer.begin_transaction()
         producer.produce(self.input, b"aborted", partition=partition)
-        producer.flush(30)
-        producer.abort_transaction(30)
+        producer.flush(PATIENT_SECONDS)
+        producer.abort_transaction(PATIENT_SECONDS)
         self.ended()
         return self._last([TopicPartition(self.input, partition)], COMMITTED)[0]
 
@@ -110,7 +111,7 @@ class KafkaSite:
             "max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET
         )
         resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
-        self._admin.incremental_alter_configs([resource])[resource].result(30)
+        self._admin.incremental_alter_configs([resource])[resource].result(PATIENT_SECONDS)
 
     def read(self, topic: str) -> list[Read]:
         with closing(Tail(self._connection, "reads", wait_ms=10)) as tail:
@@ -120,14 +121,14 @@ class KafkaSite:
     def ended(self) -> None:
         places = [TopicPartition(self.input, partition) for partition in range(PARTITIONS)]
         places += [TopicPartition(topic, 0) for topic in (*self.outputs, self.dead_letters)]
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENT_SECONDS
         while self._last(places, COMMITTED) != self._last(places, UNCOMMITTED):
             assert time.monotonic() < deadline, "a transaction is open"
 
     def committed(self) -> Mapping[int, int]:
         with closing(Consumer(self._client | {"group.id": self._group})) as consumer:
             places = [TopicPartition(self.input, partition) for partition in range(PARTITIONS)]
-            found = consumer.committed(places, timeout=10)
+            found = consumer.committed(places, timeout=PATIENT_SECONDS)
         return {each.partition: each.offset for each in found if each.offset >= 0}
 
     def _last(self, places: list[TopicPartition], isolation: IsolationLevel) -> list[int]:
@@ -135,7 +136,7 @@ class KafkaSite:
         latest: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         asked = dict.fromkeys(places, latest)
         found = self._admin.list_offsets(asked, isolation_level=isolation)
-        return [each.result(30).offset for each in found.values()]
+        return [each.result(PATIENT_SECONDS).offset for each in found.values()]
 
     def _produce(self, producer: Producer, partition: int, records: tuple[Record, ...]) -> None:
         for each in records:
@@ -147,7 +148,7 @@ class KafkaSite:
                 timestamp=each.timestamp,
                 headers=each.headers or [],
             )
-        assert producer.flush(30) == 0
+        assert producer.flush(PATIENT_SECONDS) == 0
 
 
 def _read(message: Message) -> Read:

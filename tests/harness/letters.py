@@ -10,7 +10,7 @@ from domination.exactly_once.batch import Fault, Headers, Record
 from domination.exactly_once.dead_letter import Coordinates
 from domination.letter import FORM
 from domination.ratings import Reason
-from harness.processes import DOMINATION, run
+from harness.processes import DOMINATION, PATIENT_SECONDS, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +40,7 @@ def lay(  # noqa: PLR0913 - most by name
         at = Coordinates(pipeline.input if topic is None else topic, 0, offset, 1_700_000_000_000)
         told = FORM.write(Record(*at, None, value, headers), fault, None if truncated else headers)
         producer.produce(pipeline.dead, value, b"key-%d" % offset, headers=told)
-    assert producer.flush(30) == 0
+    assert producer.flush(PATIENT_SECONDS) == 0
 
 
 def good(count: int) -> list[bytes]:

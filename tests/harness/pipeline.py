@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -20,7 +20,7 @@ from confluent_kafka.admin import (
 )
 
 from harness import oracle
-from harness.processes import WORKER, Worker, eventually
+from harness.processes import PATIENT_SECONDS, WORKER, Worker, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -55,7 +55,12 @@ class Pipeline:
         }
         self._directory = directory
         self._workers: list[Worker] = []
-        self._client: dict[str, Any] = {"bootstrap.servers": bootstrap_servers, "log_level": 0}
+        self._client: dict[str, Any] = {
+            "bootstrap.servers": bootstrap_servers,
+            # A broker that was down or frozen is found again soon after it is back.
+            "reconnect.backoff.max.ms": 500,
+            "log_level": 0,
+        }
         self.admin = AdminClient(self._client)
         self.sent: list[Sent] = []
 
@@ -74,29 +79,31 @@ class Pipeline:
             NewTopic(self.dead, 2),
         ]
         for made in self.admin.create_topics(topics).values():
-            made.result(30)
+            made.result(PATIENT_SECONDS)
         # A broker says that it has made a topic before it tells that there is one.
         for topic, wanted in ((self.input, partitions), (self.output, outputs), (self.dead, 2)):
             eventually(lambda t=topic, n=wanted: len(self.partitions(t)) == n)  # type: ignore[misc]
         return self
 
     def add_partitions(self, total: int) -> None:
-        self.admin.create_partitions([NewPartitions(self.input, total)])[self.input].result(30)
+        self.admin.create_partitions([NewPartitions(self.input, total)])[self.input].result(
+            PATIENT_SECONDS
+        )
 
     def configure(self, topic: str, name: str, value: str) -> None:
         """Set one entry of a topic's configuration."""
         entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
         resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
-        self.admin.incremental_alter_configs([resource])[resource].result(30)
+        self.admin.incremental_alter_configs([resource])[resource].result(PATIENT_SECONDS)
 
     def remake_input(self, partitions: int) -> None:
         """Delete the input topic and make it again, empty."""
-        self.admin.delete_topics([self.input])[self.input].result(30)
+        self.admin.delete_topics([self.input])[self.input].result(PATIENT_SECONDS)
 
         def made() -> bool:
             try:
                 new = NewTopic(self.input, partitions, 1)
-                self.admin.create_topics([new])[self.input].result(30)
+                self.admin.create_topics([new])[self.input].result(PATIENT_SECONDS)
             except KafkaException:
                 return False  # Deleting it takes a moment.
             return True
@@ -105,7 +112,7 @@ class Pipeline:
         eventually(lambda: len(self.partitions(self.input)) == partitions)
 
     def partitions(self, topic: str) -> list[TopicPartition]:
-        found = self.admin.list_topics(topic, timeout=10).topics[topic].partitions
+        found = self.admin.list_topics(topic, timeout=PATIENT_SECONDS).topics[topic].partitions
         return [TopicPartition(topic, number) for number in found]
 
     # Workers.
@@ -146,13 +153,13 @@ class Pipeline:
             producer.produce(self.input, value=value, key=key)
             producer.poll(0)
             self.sent.append((value, key))
-        assert producer.flush(150) == 0
+        assert producer.flush(PATIENT_SECONDS) == 0
 
     def committed(self) -> dict[int, int]:
         """Give the group's committed offset of each input partition."""
         with closing(self._of_the_group()) as consumer:
             # Kafka ends the transaction of a killed worker within 20 s, and answers then.
-            found = consumer.committed(self.partitions(self.input), timeout=60)
+            found = consumer.committed(self.partitions(self.input), timeout=PATIENT_SECONDS)
         return {each.partition: max(each.offset, 0) for each in found}
 
     def _of_the_group(self) -> Consumer:
@@ -185,16 +192,22 @@ class Pipeline:
 
     def _watermarks(self, place: TopicPartition) -> tuple[int, int]:
         with closing(Consumer(self._client | {"group.id": "reader"})) as consumer:
-            return consumer.get_watermark_offsets(place, timeout=10)
+            return consumer.get_watermark_offsets(place, timeout=PATIENT_SECONDS)
 
     def members(self) -> int:
-        try:
-            group = self.admin.describe_consumer_groups([self.group])[self.group].result(10)
-        except KafkaException:
-            return 0  # A new broker's first group has no coordinator at once.
-        return len(group.members)
+        """Count the group's members as its coordinator knows them."""
+        found: list[int] = []
 
-    def drained(self, seconds: float = 150) -> None:
+        def told() -> bool:
+            asked = self.admin.describe_consumer_groups([self.group])[self.group]
+            with suppress(KafkaException):  # A new broker's first group has no coordinator at once.
+                found.append(len(asked.result(PATIENT_SECONDS).members))
+            return bool(found)
+
+        eventually(told)
+        return found[0]
+
+    def drained(self, seconds: float = PATIENT_SECONDS) -> None:
         """Wait until the group has committed every input record."""
         partitions = self.partitions(self.input)
         ends: dict[int, int] = {}
@@ -233,17 +246,18 @@ class Pipeline:
         consumer.assign([TopicPartition(topic, p.partition, 0) for p in partitions])
         records: list[Message] = []
         open_partitions = {p.partition for p in partitions}
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENT_SECONDS
+        trouble = ""
         while open_partitions:
-            assert time.monotonic() < deadline, f"{topic} has no end: {open_partitions}"
+            assert time.monotonic() < deadline, f"{topic} has no end: {open_partitions} {trouble}"
             for message in consumer.consume(5000, 0.2):
                 error = message.error()
                 if error is None:
                     records.append(message)
                 elif error.code() == KafkaError._PARTITION_EOF:
                     open_partitions.discard(message.partition())
-                else:
-                    raise AssertionError(error.str())
+                else:  # The client tries again.
+                    trouble = error.str()
         consumer.close()
         return Seen(sorted(records, key=lambda each: (each.partition(), each.offset())))
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+PATIENT_SECONDS = 150.0
+"""How long a test waits for what has to happen, on a machine that does much besides."""
 ROOT = Path(__file__).parent.parent.parent
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("DOMINATION_")}
 DOMINATION = (sys.executable, "-m", "domination")
@@ -32,12 +34,12 @@ def run(
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=PATIENT_SECONDS,
     )
 
 
 def eventually(
-    holds: Callable[[], bool], seconds: float = 60, what: str | Callable[[], str] = ""
+    holds: Callable[[], bool], seconds: float = PATIENT_SECONDS, what: str | Callable[[], str] = ""
 ) -> None:
     """Wait until it holds; fail if it does not in time, and say then what is instead."""
     deadline = time.monotonic() + seconds
@@ -66,7 +68,7 @@ class Worker:
     def output(self) -> str:
         return self._log.read_text(errors="replace")
 
-    def until(self, text: str, seconds: float = 90) -> None:
+    def until(self, text: str, seconds: float = PATIENT_SECONDS) -> None:
         """Wait until it has said something."""
 
         def said() -> bool:
@@ -79,7 +81,7 @@ class Worker:
         self.process.kill()
         self.process.wait()
 
-    def freezes(self, seconds: float = 60) -> bool:
+    def freezes(self, seconds: float = PATIENT_SECONDS) -> bool:
         """Wait for it to stop by a signal; tell whether it does so in time."""
         status = Path(f"/proc/{self.process.pid}/status")
         try:
@@ -97,10 +99,12 @@ class Worker:
             return False
         return True
 
-    def stop(self, number: signal.Signals = signal.SIGTERM, seconds: float = 60) -> int:
+    def stop(
+        self, number: signal.Signals = signal.SIGTERM, seconds: float = PATIENT_SECONDS
+    ) -> int:
         """Send a signal and give the exit code."""
         self.process.send_signal(number)
         return self.wait(seconds)
 
-    def wait(self, seconds: float = 90) -> int:
+    def wait(self, seconds: float = PATIENT_SECONDS) -> int:
         return self.process.wait(seconds)

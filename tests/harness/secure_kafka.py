@@ -17,6 +17,7 @@ from confluent_kafka.admin import (
 )
 
 from harness.kafka_server import KafkaServer, free_ports
+from harness.processes import PATIENT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,13 +74,13 @@ class SecureKafka(KafkaServer):
         for made in self._admin.create_acls(
             [AclBinding(*_fields(each)) for each in rights]
         ).values():
-            made.result(30)
+            made.result(PATIENT_SECONDS)
 
     def deny(self, rights: Iterable[Right]) -> None:
         for gone in self._admin.delete_acls(
             [AclBindingFilter(*_fields(each)) for each in rights]
         ).values():
-            assert gone.result(30)
+            assert gone.result(PATIENT_SECONDS)
 
 
 def _authority(directory: Path, name: str) -> Path:

@@ -9,6 +9,7 @@ import orjson
 from confluent_kafka import Producer
 
 from domination.settings import Settings
+from harness.processes import PATIENT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,4 +42,4 @@ def write(pipeline: Pipeline, values: Iterable[bytes | None]) -> None:
     for value in values:
         producer.produce(pipeline.output, value)
         producer.poll(0)
-    assert producer.flush(60) == 0
+    assert producer.flush(PATIENT_SECONDS) == 0

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from domination.exactly_once.rule import Position
 
 PARTITIONS = 2
-TRIES = 300
+TRIES = 1_500
 
 
 class Read(NamedTuple):

@@ -6,6 +6,8 @@ import os
 import pty
 from typing import TYPE_CHECKING, Any
 
+from harness.processes import PATIENT_SECONDS
+
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
@@ -31,5 +33,5 @@ def written(
     except OSError:  # Its end of the terminal is closed.
         pass
     os.close(terminal)
-    assert process.wait(90) == 0
+    assert process.wait(PATIENT_SECONDS) == 0
     return seen

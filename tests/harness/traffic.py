@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from harness import oracle
-from harness.processes import eventually
+from harness.processes import PATIENT_SECONDS, eventually
 from harness.records import BAD, humans
 
 if TYPE_CHECKING:
@@ -72,13 +72,13 @@ class Traffic:
         for partition in range(self.partitions):
             value, _ = next(self._humans)
             self._send(value, None, partition)
-        assert self._producer.flush(120) == 0
+        assert self._producer.flush(PATIENT_SECONDS) == 0
 
     def widen(self, total: int) -> None:
         """Send to so many partitions, once the producer knows of them."""
 
         def known() -> bool:
-            found = self._producer.list_topics(self._pipeline.input, timeout=10)
+            found = self._producer.list_topics(self._pipeline.input, timeout=PATIENT_SECONDS)
             return len(found.topics[self._pipeline.input].partitions) == total
 
         eventually(known)

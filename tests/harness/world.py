@@ -16,7 +16,7 @@ from confluent_kafka import KafkaException, Producer
 from harness import oracle
 from harness.kafka_proxy import KafkaProxy
 from harness.pipeline import Pipeline
-from harness.processes import HURT, Worker, eventually
+from harness.processes import HURT, PATIENT_SECONDS, Worker, eventually
 from harness.traffic import PARTITIONS, SHORT, Onlooker, Traffic
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ class World:
                 found.append((name, before, after))
         return found
 
-    def ended(self, name: str, seconds: float = 30) -> int:
+    def ended(self, name: str, seconds: float = PATIENT_SECONDS) -> int:
         """Wait for a worker's end and note its exit code; one that does not end is killed."""
         if not self.workers[name].ends(seconds):
             self.stuck.append(name)
@@ -248,7 +248,7 @@ class World:
         while time.monotonic() < deadline:
             self.supervise()
             try:
-                self.pipeline.drained(5)
+                self.pipeline.drained(15)
             except (AssertionError, KafkaException):
                 continue
             return
