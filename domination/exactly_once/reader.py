@@ -12,6 +12,7 @@ from domination.exactly_once.consumer_config import is_static, of_member
 from domination.exactly_once.errors import GoneError
 from domination.exactly_once.fetched import Fetched
 from domination.exactly_once.membership import Membership
+from domination.exactly_once.offsets import Offsets
 from domination.exactly_once.oversized import LIMIT, Oversized, require_answers
 from domination.exactly_once.ports import CallError, EvictedError, NotYetToldError, Place
 from domination.exactly_once.rule import Position
@@ -61,16 +62,7 @@ class KafkaReader:
         self._rights = subscription.rights
         self._log = log
         self._failures: list[Exception] = []
-        self._places: dict[int, int] = {}
-        """The offset of the next record of each partition to hand on."""
-        self._committed: dict[int, int] = {}
-        """The group's offset of each partition."""
-        self._timestamps: dict[int, int] = {}
-        """That of the last record committed of each partition, since the last `rewind`."""
-        self._ended: set[int] = set()
-        """The partitions that have been read to their end since the last `rewind`."""
-        self._unled: dict[int, Position] = {}
-        """Positions to commit that no record leads to: first offsets, and ends behind markers."""
+        self._offsets = Offsets()
         self._too_large: KafkaError | None = None
         """What the client has said of an answer that it does not take."""
         self.wanted = BATCH_RECORDS
@@ -118,16 +110,16 @@ class KafkaReader:
         for failures in (self._membership.failures, self._failures):
             if failures:
                 raise failures.pop(0)
-        if self._too_large and not messages and self._places == self._committed:
+        if self._too_large and not messages and self._offsets.settled:
             require_answers(self._topic, self.places(), self._too_large)
         self._fit(messages)
         # A partition's records come in order, so its last one stays in the dictionary.
         last: dict[Any, Any] = dict(zip(map(Message.partition, messages), messages, strict=True))
         positions = {partition: _behind(message) for partition, message in last.items()}
-        self._places |= {partition: position.offset for partition, position in positions.items()}
-        self._ended = (self._ended - last.keys()) | {end.partition() or 0 for end in ends}
+        self._offsets.advance(positions)
         for end in ends:
-            self._pass_markers(end.partition() or 0, end.offset() or 0)
+            granted = self._membership.granted
+            self._offsets.end(end.partition() or 0, end.offset() or 0, granted)
         return Fetched(self._topic, messages) if messages else None, positions
 
     def _take(self, wait: float, most: int) -> list[Message]:
@@ -154,7 +146,7 @@ class KafkaReader:
 
         Where it goes on within the batch, it tells of the batch again.
         """
-        found = self._oversized.take(self._places, most)
+        found = self._oversized.take(self._offsets.next, most)
         if found is None:
             return None, {}
         partition, end = found.partition, found.offsets[-1] + 1
@@ -162,10 +154,10 @@ class KafkaReader:
             self._seek(TopicPartition(self._topic, partition, end), time.monotonic())
         except KafkaException:
             return None, {}  # The client tells of it again.
-        self._places[partition] = end
-        self._ended.discard(partition)
+        positions = {partition: Position(end)}
+        self._offsets.advance(positions)
         self._log.warning("%s", found)
-        return found, {partition: Position(end)}
+        return found, positions
 
     def _fit(self, messages: list[Message]) -> None:
         """Want so many records next as the size of these allows."""
@@ -174,25 +166,15 @@ class KafkaReader:
             fitting = len(sizes) * _BATCH_BYTES // total
             self.wanted = max(1, min(fitting, BATCH_RECORDS))
 
-    def _pass_markers(self, partition: int, end: int) -> None:
-        """Note an end that lies behind the last record, where only markers are in between."""
-        if partition in self._membership.granted and end > self._places.get(partition, end):
-            self._places[partition] = end
-            self._unled[partition] = Position(end)
-
     def take_unled(self) -> dict[int, Position]:
         """Give the positions to commit that no record leads to, each once."""
-        unled, self._unled = self._unled, {}
-        return {
-            partition: position
-            for partition, position in unled.items()
-            if partition in self._membership.granted and position.offset == self._places[partition]
-        }
+        return self._offsets.take_unled(self._membership.granted)
 
     @property
     def at_end(self) -> bool:
         """Whether all there is has been read; a member without partitions has nothing to read."""
-        return self._membership.member and self._membership.granted <= self._ended
+        granted = self._membership.granted
+        return self._membership.member and self._offsets.at_end(granted)
 
     def rewind(self, timeout: float, *, again: bool = False) -> Hashable:
         """Read on from the committed offsets; from the first where there is none.
@@ -215,14 +197,12 @@ class KafkaReader:
     def _go(self, timeout: float, *, again: bool) -> None:
         granted = self._membership.granted
         places, new = self._starts.find(self._consumer, granted, timeout)
-        self._places = {place.partition: place.offset for place in places}
-        self._committed, self._timestamps = dict(self._places), {}
-        self._ended = set()
+        self._offsets.rewind(
+            {place.partition: place.offset for place in places},
+            {place.partition: _at(place) for place in places if again or place.partition in new},
+        )
         self._oversized.forget()
         self._too_large = None
-        self._unled = {
-            place.partition: _at(place) for place in places if again or place.partition in new
-        }
         self._membership.read_from(places)
         deadline = time.monotonic() + timeout
         for place in places:
@@ -250,26 +230,19 @@ class KafkaReader:
 
     def committed(self, positions: Mapping[int, Position]) -> None:
         """Note offsets that are the group's now."""
-        offsets = {partition: each.offset for partition, each in positions.items()}
-        self._committed |= offsets
-        self._timestamps |= {n: at.timestamp for n, at in positions.items() if at.timestamp >= 0}
-        self._starts.committed(offsets)
-        self._timestamps |= {
-            partition: each.timestamp
-            for partition, each in positions.items()
-            if each.timestamp >= 0
-        }
+        self._starts.committed(self._offsets.commit(positions))
 
     def places(self) -> dict[int, Place]:
         """Give where it is in each partition, of those granted whose place is known."""
-        places = {}
-        for number in self._membership.granted & self._committed.keys():
-            partition = TopicPartition(self._topic, number)
-            _, end = self._consumer.get_watermark_offsets(partition, cached=True)
-            committed = self._committed[number]
-            read, timestamp = self._places.get(number, committed), self._timestamps.get(number, -1)
-            places[number] = Place(committed, read, end, timestamp)
-        return places
+        known = self._membership.granted & self._offsets.committed.keys()
+        return {number: self._place(number) for number in known}
+
+    def _place(self, number: int) -> Place:
+        offsets = self._offsets
+        partition = TopicPartition(self._topic, number)
+        _, end = self._consumer.get_watermark_offsets(partition, cached=True)
+        committed, timestamp = offsets.committed[number], offsets.timestamps.get(number, -1)
+        return Place(committed, offsets.next.get(number, committed), end, timestamp)
 
     @property
     def has_partitions(self) -> bool:

@@ -239,7 +239,7 @@ def test_a_private_name_is_found_however_it_is_reached(source: str, found: set[s
 CORE: Final = (
     "shadow",
     *(f"exactly_once.{name}" for name in ("batch", "columns", "dead_letter", "options")),
-    *(f"exactly_once.{name}" for name in ("portion", "reserved", "rule")),
+    *(f"exactly_once.{name}" for name in ("offsets", "portion", "reserved", "rule")),
     "clickhouse.queries",
     *(f"monitor.{name}" for name in ("allowance", "rate")),
 )
