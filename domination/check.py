@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -19,14 +20,17 @@ from domination.kafka.faults import FaultError, Rights
 from domination.kafka.group import Group
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Generator, Iterator
 
-    from domination.clickhouse.queries import Database
+    from domination.clickhouse.queries import Consumer, Database
     from domination.kafka.client import Connection
     from domination.settings import Settings
 
 # A cluster that has never had a group or a transaction makes its own topics for them first.
 _SECONDS: Final = 20.0
+
+# What ClickHouse's consumer says of an authority that its server does not trust.
+_UNTRUSTED: Final = "certificate verify failed"
 
 PARTS: Final = ("kafka", "clickhouse")
 """What can be looked at."""
@@ -88,21 +92,65 @@ def of_kafka(settings: Settings) -> Iterator[Finding]:
 
 
 def of_clickhouse(settings: Settings, database: Database, at: str) -> Iterator[Finding]:
-    """Look at the server, its tables and the consumer that fills them."""
+    """Look at the server, its user at Kafka, its tables and the consumer that fills them."""
     try:
         version = queries.version(database)
-        schema.require_version(database)
+        schema.require_version(database, settings)
     except ClickHouseError as error:
         yield Finding(f"ClickHouse {at}", expected(error))
         return
     yield Finding(f"ClickHouse {version} at {at}", None)
     yield Finding("async_load_databases", _error(_loading, database))
     yield Finding("materialized_views_ignore_errors", _error(_losing, database))
+    shared = connection.of(settings)
+    if settings.clickhouse_kafka_sasl_username:
+        shared = (yield from _reader(settings)) or shared
     missing = _error(_tables, database, settings)
     yield Finding("tables", missing)
     if missing is None:
         yield Finding(f"consumer of {schema.STREAM}", _error(_consumer, database))
-        yield from _lag(settings)
+        yield from _lag(settings, shared)
+
+
+def _reader(settings: Settings) -> Generator[Finding, None, Connection | None]:
+    """Look at the rights of ClickHouse's user by asking Kafka as he; give how, where it answers.
+
+    ClickHouse itself tells once that a right is missing, and no more.
+    """
+    user, topic = settings.clickhouse_kafka_sasl_username, settings.output_topic
+    shared = connection.of_clickhouse(settings)
+    what = f"ClickHouse's user {user} at broker {shared.servers}"
+    error = _error(_reach, shared, topic)
+    if error and error.exit_code is Exit.UNAVAILABLE and settings.clickhouse_kafka_brokers:
+        # ClickHouse may be the only one that knows its brokers by these names.
+        yield Finding(f"{what}: not asked, as none answers here", None)
+        return None
+    yield Finding(what, error and _of_clickhouse(error))
+    if error:
+        return None
+    cluster = Cluster(shared, _SECONDS)
+    for kind, name, look in (
+        ("topic", topic, cluster.topic_operations),
+        ("group", settings.clickhouse_group, cluster.group_operations),
+    ):
+        yield Finding(f"{kind} {name}, for {user}", _error(_may_read, kind, name, look))
+    return shared
+
+
+def _reach(shared: Connection, topic: str) -> None:
+    Cluster(shared).reach(topic)
+
+
+def _of_clickhouse(error: DominationError) -> DominationError:
+    """Name the settings of ClickHouse's login in place of a worker's."""
+    text = re.sub(
+        r"DOMINATION_KAFKA_(?=SECURITY_|SASL_)", "DOMINATION_CLICKHOUSE_KAFKA_", str(error)
+    )
+    return DominationError(error.exit_code, text)
+
+
+def _may_read(kind: str, name: str, look: Callable[[str], set[str]]) -> None:
+    _require("READ", f"{kind} {name}", look(name))
 
 
 def _loading(database: Database) -> None:
@@ -142,14 +190,14 @@ def _tables(database: Database, settings: Settings) -> None:
 def _consumer(database: Database) -> None:
     consumers = queries.consumers(database, schema.STREAM)
     if not any(each.assigned for each in consumers):
-        errors = [each.error.splitlines()[0] for each in consumers if each.error]
+        errors = [_told(each) for each in consumers if each.error]
         raise DominationError(
             Exit.UNAVAILABLE,
             "has no partition" + (f": {errors[0]}" if errors else " yet; look again in a moment"),
         )
     for consumer in consumers:
         if consumer.failing:
-            raise DominationError(Exit.UNAVAILABLE, consumer.error.splitlines()[0])
+            raise DominationError(Exit.UNAVAILABLE, _told(consumer))
         if not consumer.polling:
             raise DominationError(
                 Exit.UNAVAILABLE,
@@ -157,18 +205,25 @@ def _consumer(database: Database) -> None:
             )
 
 
-def _lag(settings: Settings) -> Iterator[Finding]:
+def _told(consumer: Consumer) -> str:
+    """Give a consumer's error in one line, with what to do where that is known."""
+    (line, *_) = consumer.error.splitlines()
+    advice = "; set ssl_ca_location in its server's configuration, as docs/operate.md says"
+    return line + advice if _UNTRUSTED in line else line
+
+
+def _lag(settings: Settings, shared: Connection) -> Iterator[Finding]:
     what = f"group {settings.clickhouse_group}"
     try:
-        lag = _count_lag(settings)
+        lag = _count_lag(settings, shared)
     except FaultError as error:
         yield Finding(what, expected(error))
     else:
         yield Finding(f"{what}, {lag:,} records behind", None)
 
 
-def _count_lag(settings: Settings) -> int:
-    shared, topic = connection.of(settings), settings.output_topic
+def _count_lag(settings: Settings, shared: Connection) -> int:
+    topic = settings.output_topic
     cluster = Cluster(shared, _SECONDS)
     found = cluster.require({topic: "DESCRIBE"})
     with closing(Group(shared, settings.clickhouse_group, _SECONDS)) as group:

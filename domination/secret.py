@@ -32,8 +32,8 @@ class UnreadableError(Exception):
 
 
 def property_shown(name: str, value: str) -> str:
-    """Give what may be seen of the value of one of librdkafka's properties."""
-    return HIDDEN if any(word in name for word in _WORDS) else url_shown(value)
+    """Give what may be seen of the value of a setting, or of one of librdkafka's properties."""
+    return HIDDEN if value and any(word in name for word in _WORDS) else url_shown(value)
 
 
 def url_shown(text: str) -> str:

@@ -44,6 +44,7 @@ LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("text", "json")
 _WORDS: Final = ("log_level", "log_format")
 """The settings that take words, in small letters or capitals."""
+SECURITY_PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 
 _NUMBERS: Final[Mapping[str, tuple[Callable[[str], float], str]]] = {
     "float": (float, "number"),
@@ -61,7 +62,7 @@ _REFUSED: Final = {
     "logger": f"use {PREFIX}LOG_LEVEL",
     "transactional.id": f"use {PREFIX}INSTANCE",
 }
-_HAVE_SECRETS: Final = ("clickhouse_url", "kafka")
+_HAVE_SECRETS: Final = ("clickhouse_url", "clickhouse_kafka_sasl", "kafka")
 
 
 class MisfitError(DominationError):
@@ -98,6 +99,14 @@ class Settings:
     """ClickHouse's native protocol: `clickhouse[s]://user:password@host:port/database`."""
     clickhouse_kafka_brokers: str = ""
     """The brokers as ClickHouse sees them; empty: the same."""
+    clickhouse_kafka_security_protocol: str = ""
+    """How ClickHouse speaks to them, of `SECURITY_PROTOCOLS`; empty: as its server says."""
+    clickhouse_kafka_sasl_mechanism: str = ""
+    """How ClickHouse logs in at Kafka: PLAIN, SCRAM-SHA-256 and so on."""
+    clickhouse_kafka_sasl_username: str = ""
+    """ClickHouse's user at Kafka, another one than the workers'."""
+    clickhouse_kafka_sasl_password: str = field(default="", repr=False)
+    """That user's password."""
     clickhouse_group: str = "shadow-group"
     """Consumer group of ClickHouse; a second ClickHouse needs one of its own."""
     clickhouse_broken_ttl_days: int = 30
@@ -152,6 +161,7 @@ class Settings:
             "clickhouse_broken_ttl_days",
             f"takes 1 to {LONGEST_TTL_DAYS}",
         )
+        self._require_login()
         _require(self.log_level in LOG_LEVELS, "log_level", f"takes {', '.join(LOG_LEVELS)}")
         _require(self.log_format in LOG_FORMATS, "log_format", f"takes {' or '.join(LOG_FORMATS)}")
         _require(
@@ -173,6 +183,26 @@ class Settings:
         )
         for name in self.kafka:
             _require(name not in _REFUSED, f"kafka.{name}", f"is not free: {_REFUSED.get(name)}")
+
+    def _require_login(self) -> None:
+        """Refuse half a login of ClickHouse at Kafka: its client would leave it out."""
+        start = "clickhouse_kafka_sasl_"
+        mechanism, user, password = (
+            bool(getattr(self, start + part)) for part in ("mechanism", "username", "password")
+        )
+        _require(user or not password, f"{start}username", "must be set where its password is")
+        _require(password or not user, f"{start}password", "must be set where its user is")
+        _require(mechanism or not user, f"{start}mechanism", "must be set where there is a user")
+        name = "clickhouse_kafka_security_protocol"
+        protocol = self.clickhouse_kafka_security_protocol.upper()
+        _require(
+            protocol in ("", *SECURITY_PROTOCOLS), name, f"takes {', '.join(SECURITY_PROTOCOLS)}"
+        )
+        _require(
+            not mechanism or protocol.startswith("SASL_"),
+            name,
+            "must be SASL_SSL or SASL_PLAINTEXT where there is a SASL mechanism",
+        )
 
     @property
     def topics(self) -> tuple[str, str, str]:
@@ -198,7 +228,8 @@ class Settings:
         """Yield each setting's environment name and value; secrets are hidden."""
         for each in fields(self):
             if each.name != "kafka":
-                yield environment_name(each.name), secret.url_shown(str(getattr(self, each.name)))
+                shown = secret.property_shown(each.name, str(getattr(self, each.name)))
+                yield environment_name(each.name), shown
         for name, value in sorted(self.kafka.items()):
             yield environment_name(f"kafka.{name}"), secret.property_shown(name, value)
 

@@ -10,4 +10,4 @@ SETTINGS
     kafka_topic_list = $topic,
     kafka_group_name = $group,
     kafka_format = 'RawBLOB',
-    kafka_flush_interval_ms = 1000
+    kafka_flush_interval_ms = 1000$login

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 OLDEST: Final = (25, 3)
 """The first ClickHouse that can read from Kafka 4."""
+OLDEST_WITH_LOGIN: Final = (25, 5)
+"""The first whose tables of Kafka have a login of their own."""
+HIDDEN: Final = "[HIDDEN]"
+"""What ClickHouse shows in the place of a password."""
 
 BROKEN: Final = "shadow_broken"
 STREAM: Final = "shadow_stream"
@@ -36,12 +40,16 @@ class Statement(NamedTuple):
     sql: str
 
 
-def statements(settings: Settings) -> list[Statement]:
-    """Give the statements in the order they have to run in, without comments."""
+def statements(settings: Settings, *, secrets: bool = False) -> list[Statement]:
+    """Give the statements in the order they have to run in, without comments.
+
+    Without `secrets` they have `HIDDEN` in the place of the password, as ClickHouse shows them.
+    """
     values = {
         "brokers": queries.literal(settings.clickhouse_kafka_brokers or settings.bootstrap_servers),
         "topic": queries.literal(settings.output_topic),
         "group": queries.literal(settings.clickhouse_group),
+        "login": _login(settings, secrets=secrets),
         "broken_ttl_days": str(settings.clickhouse_broken_ttl_days),
     }
     return [
@@ -50,34 +58,55 @@ def statements(settings: Settings) -> list[Statement]:
     ]
 
 
+def _login(settings: Settings, *, secrets: bool) -> str:
+    """Give the settings of the stream with which ClickHouse logs in at Kafka, a line each."""
+    password = settings.clickhouse_kafka_sasl_password
+    login = {
+        "security_protocol": settings.clickhouse_kafka_security_protocol,
+        "sasl_mechanism": settings.clickhouse_kafka_sasl_mechanism,
+        "sasl_username": settings.clickhouse_kafka_sasl_username,
+        "sasl_password": password if secrets else password and HIDDEN,
+    }
+    return "".join(
+        f",\n    kafka_{name} = {queries.literal(value)}" for name, value in login.items() if value
+    )
+
+
 def apply(database: Database, settings: Settings) -> Iterator[tuple[str, str]]:
     """Make the tables that are missing; yield the name of each table and what was done.
 
-    A stream with other settings is dropped and made again; Kafka keeps its offsets. Broken records
-    are kept for the time of the settings. ClickHouse reads nothing before all tables are there,
-    since the consumer is the last one. Changes nothing where it raises: `TooOldError` where
-    ClickHouse is too old, `OldTablesError` where tables are.
+    A stream with other settings is dropped and made again; Kafka keeps its offsets. So is one with
+    a password, which ClickHouse hides. Broken records are kept for the time of the settings.
+    ClickHouse reads nothing before all tables are there, since the consumer is the last one.
+    Changes nothing where it raises: `TooOldError` where ClickHouse is too old, `OldTablesError`
+    where tables are.
     """
-    require_version(database)
+    require_version(database, settings)
     found = queries.tables(database)
     require_keys(database, settings, found)
-    dropped = _drop_stale(database, settings, found)
-    for name, sql in statements(settings):
+    why = _why_again(database, settings, found)
+    dropped = _drop_stream(database) if why else ()
+    for name, sql in statements(settings, secrets=True):
         database.execute(sql)
         if name in dropped:
-            yield name, "made again, with other settings"
+            yield name, f"made again, {why}"
         elif name == BROKEN and name in found and _keep(database, sql, found[name]):
             yield name, f"keeps what it has for {settings.clickhouse_broken_ttl_days} days now"
         else:
             yield name, "exists, left as it is" if name in found else "made"
 
 
-def _drop_stale(
-    database: Database, settings: Settings, found: Mapping[str, str]
-) -> tuple[str, ...]:
-    """Drop the stream and its consumer where the stream is stale; give what was dropped."""
-    if STREAM not in found or not stale(database, settings, found):
-        return ()
+def _why_again(database: Database, settings: Settings, found: Mapping[str, str]) -> str:
+    """Say why the stream has to be made again; empty where it need not."""
+    if STREAM not in found:
+        return ""
+    if stale(database, settings, found):
+        return "with other settings"
+    return "since it may have an older password" if settings.clickhouse_kafka_sasl_password else ""
+
+
+def _drop_stream(database: Database) -> tuple[str, ...]:
+    """Drop the stream and its consumer; give their names."""
     dropped = (CONSUMER, STREAM)
     for name in dropped:
         database.execute(f"DROP TABLE IF EXISTS {name}")
@@ -102,7 +131,10 @@ def _ttl(engine: str) -> str:
 
 
 def stale(database: Database, settings: Settings, found: Mapping[str, str]) -> bool:
-    """Tell whether the stream among the tables `found` reads with other settings than these."""
+    """Tell whether the stream among the tables `found` reads with other settings than these.
+
+    But for the password, which ClickHouse hides.
+    """
     return found[STREAM] != queries.engine(database, dict(statements(settings))[STREAM])
 
 
@@ -125,13 +157,15 @@ def _keys(engine: str) -> str:
     return engine.partition(" TTL ")[0].partition(" SETTINGS ")[0]
 
 
-def require_version(database: Database) -> None:
-    """End with 78 where ClickHouse is too old to read from Kafka 4."""
+def require_version(database: Database, settings: Settings | None = None) -> None:
+    """End with 78 where ClickHouse is too old to read from Kafka 4, or to log in at it."""
+    login = settings is not None and settings.clickhouse_kafka_security_protocol
+    oldest, what = (OLDEST_WITH_LOGIN, "log in at") if login else (OLDEST, "read from")
     found = queries.version(database)
-    if tuple(map(int, found.split(".")[:2])) < OLDEST:
-        oldest = ".".join(map(str, OLDEST))
+    if tuple(map(int, found.split(".")[:2])) < oldest:
+        install = ".".join(map(str, oldest))
         raise TooOldError(
-            f"ClickHouse {found} is too old to read from Kafka 4: install {oldest} or later"
+            f"ClickHouse {found} is too old to {what} Kafka 4: install {install} or later"
         )
 
 

@@ -49,12 +49,17 @@ class ClickHouseCore:
             stdout=subprocess.PIPE,
         )
 
+    def configure(self, name: str, configuration: str) -> None:
+        """Add to its configuration, before it is started."""
+        added = self._directory / "config.d"
+        added.mkdir(parents=True, exist_ok=True)
+        (added / f"{name}.xml").write_text(configuration)
+
     def start_with(self, profile: Mapping[str, object]) -> None:
         """Start it again, with settings in everybody's profile; what is asked here has its own."""
         self.stop()
-        users, added = self._directory / "users.xml", self._directory / "config.d"
-        added.mkdir(exist_ok=True)
-        (added / "users.xml").write_text(_USERS_FILE.format(users=users))
+        users = self._directory / "users.xml"
+        self.configure("users", _USERS_FILE.format(users=users))
         settings = "".join(f"<{name}>{value}</{name}>" for name, value in profile.items())
         users.write_text(_USERS.format(profile=settings))
         self.start()

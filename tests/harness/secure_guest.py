@@ -10,7 +10,7 @@ from confluent_kafka.admin import AclOperation, ResourcePatternType, ResourceTyp
 from domination.settings import Settings
 from harness.pipeline import Pipeline
 from harness.processes import ROOT
-from harness.secure_kafka import PASSWORD, USER, Right
+from harness.secure_kafka import CLICKHOUSE_PASSWORD, CLICKHOUSE_USER, PASSWORD, USER, Right
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +27,7 @@ KINDS: Final = {
 }
 WORKER: Final = "A worker needs these ACLs"
 MONITOR: Final = "The monitor needs these rights"
+CLICKHOUSE: Final = "ClickHouse's user needs these ACLs"
 """What stands before the rights of each in docs/operate.md."""
 ROW: Final = re.compile(rf"^\| ([A-Z]+) \| ({'|'.join(KINDS)}) `([^`]+)`", re.MULTILINE)
 
@@ -49,15 +50,30 @@ class Guest(Pipeline):
             "DOMINATION_CLICKHOUSE_GROUP": self.clickhouse_group,
         }
 
+    def with_clickhouse(self) -> dict[str, str]:
+        """Give the environment with ClickHouse's own login."""
+        password = self._directory / "clickhouse-password"
+        password.write_text(CLICKHOUSE_PASSWORD)
+        login = {
+            "SECURITY_PROTOCOL": "SASL_SSL",
+            "SASL_MECHANISM": "PLAIN",
+            "SASL_USERNAME": CLICKHOUSE_USER,
+            "SASL_PASSWORD_FILE": str(password),
+        }
+        return self.environment | {
+            f"DOMINATION_CLICKHOUSE_KAFKA_{name}": value for name, value in login.items()
+        }
+
     def rights(self, whose: str = WORKER) -> dict[str, Right]:
         """Give the Kafka rights that docs/operate.md asks for, by the names they have there."""
+        user = CLICKHOUSE_USER if whose == CLICKHOUSE else USER
         names = dict(zip(Settings().topics, (self.input, self.output, self.dead), strict=True))
         names |= {Settings().group: self.group, Settings().id_prefix: f"domination/{self.group}/"}
         names |= {Settings().clickhouse_group: self.clickhouse_group}
         _, _, follows = (ROOT / "docs" / "operate.md").read_text().partition(whose)
         table = follows.split("\n\n")[1]
         return {
-            name: Right(AclOperation[operation], *_at(kind, names[name]))
+            name: Right(AclOperation[operation], *_at(kind, names[name]), user)
             for operation, kind, name in ROW.findall(table)
         }
 

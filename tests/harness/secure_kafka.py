@@ -17,7 +17,7 @@ from confluent_kafka.admin import (
 )
 
 from harness.kafka_server import KafkaServer, free_ports
-from harness.processes import PATIENT_SECONDS
+from harness.processes import PATIENT_SECONDS, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 USER: Final = "overlord"
 PASSWORD: Final = "pa55word-never-printed"
+CLICKHOUSE_USER: Final = "scribe"
+CLICKHOUSE_PASSWORD: Final = "it's-never-printed"
+"""Those of ClickHouse, by PLAIN: the core in the tests is built without SCRAM."""
 _STORE_PASSWORD: Final = "store-pa55word"
 
 # The listener without TLS is the super user's: the broker's own, and that of the tests' set-up.
@@ -32,9 +35,11 @@ _PROPERTIES: Final = """\
 listeners=PLAINTEXT://127.0.0.1:{{port}},CONTROLLER://127.0.0.1:{{controller}},SASL_SSL://{address}
 advertised.listeners=PLAINTEXT://127.0.0.1:{{port}},SASL_SSL://{address}
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL
-sasl.enabled.mechanisms=SCRAM-SHA-256
+sasl.enabled.mechanisms=SCRAM-SHA-256,PLAIN
 listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config=\
 org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.sasl_ssl.plain.sasl.jaas.config=\
+org.apache.kafka.common.security.plain.PlainLoginModule required user_{user}="{password}";
 ssl.keystore.type=PKCS12
 ssl.keystore.location={store}
 ssl.keystore.password={store_password}
@@ -45,16 +50,17 @@ super.users=User:ANONYMOUS
 
 @dataclass(frozen=True)
 class Right:
-    """What an ACL allows: an operation on a resource of this name, or of this prefix."""
+    """What an ACL allows a user: an operation on a resource of this name, or of this prefix."""
 
     operation: AclOperation
     kind: ResourceType
     name: str
     pattern: ResourcePatternType = ResourcePatternType.LITERAL
+    user: str = USER
 
 
 class SecureKafka(KafkaServer):
-    """A broker that lets only `USER` with `PASSWORD` in, over TLS, to what it has rights to."""
+    """A broker that lets in only who has one of the two passwords, over TLS, to what he may."""
 
     def __init__(self, directory: Path) -> None:
         self.address = f"127.0.0.1:{free_ports(1)[0]}"
@@ -65,22 +71,33 @@ class SecureKafka(KafkaServer):
             address=self.address,
             store=_store(directory, "authority"),
             store_password=_STORE_PASSWORD,
+            user=CLICKHOUSE_USER,
+            password=CLICKHOUSE_PASSWORD,
         )
         user = f"SCRAM-SHA-256=[name={USER},password={PASSWORD}]"
         super().__init__(directory, properties, "--add-scram", user)
         self._admin = AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0})
 
     def allow(self, rights: Iterable[Right]) -> None:
+        """Allow this, and wait until the broker does: its controller says so earlier."""
+        allowed = list(rights)
         for made in self._admin.create_acls(
-            [AclBinding(*_fields(each)) for each in rights]
+            [AclBinding(*_fields(each)) for each in allowed]
         ).values():
             made.result(PATIENT_SECONDS)
+        eventually(lambda: all(map(self._allows, allowed)), what="the broker's new ACLs")
 
     def deny(self, rights: Iterable[Right]) -> None:
+        """Allow this no more, and wait until the broker does not."""
+        denied = list(rights)
         for gone in self._admin.delete_acls(
-            [AclBindingFilter(*_fields(each)) for each in rights]
+            [AclBindingFilter(*_fields(each)) for each in denied]
         ).values():
             assert gone.result(PATIENT_SECONDS)
+        eventually(lambda: not any(map(self._allows, denied)), what="the end of the broker's ACLs")
+
+    def _allows(self, right: Right) -> bool:
+        return bool(self._admin.describe_acls(AclBindingFilter(*_fields(right))).result(PATIENT_SECONDS))
 
 
 def _authority(directory: Path, name: str) -> Path:
@@ -110,5 +127,5 @@ def _keytool(directory: Path, store: str, command: str, *arguments: str) -> None
 
 def _fields(right: Right) -> tuple[Any, ...]:
     """Give what an ACL and the filter that finds it are made of."""
-    whom = (f"User:{USER}", "*")
+    whom = (f"User:{right.user}", "*")
     return (right.kind, right.name, right.pattern, *whom, right.operation, AclPermissionType.ALLOW)

@@ -14,6 +14,10 @@ from domination.settings import from_environment
 
 _FILLED_IN: Final = (
     "clickhouse_kafka_brokers",
+    "clickhouse_kafka_security_protocol",
+    "clickhouse_kafka_sasl_mechanism",
+    "clickhouse_kafka_sasl_username",
+    "clickhouse_kafka_sasl_password",
     "bootstrap_servers",
     "output_topic",
     "clickhouse_group",
@@ -31,9 +35,13 @@ def command() -> None:
     examples=["domination schema print", "domination schema print > schema.sql"],
     settings=_FILLED_IN,
 )
-def print_() -> None:
-    """Print the statements that make the tables, the settings filled in; no ClickHouse needed."""
-    for _, sql in schema.statements(from_environment()):
+@click.option("--show-secrets", is_flag=True, help="Print the password of ClickHouse's user too.")
+def print_(*, show_secrets: bool) -> None:
+    """Print the statements that make the tables, the settings filled in; no ClickHouse needed.
+
+    In the place of a password they have [HIDDEN], as ClickHouse shows it.
+    """
+    for _, sql in schema.statements(from_environment(), secrets=show_secrets):
         for line in f"{sql};\n".split("\n"):
             say(line)
 
@@ -42,7 +50,8 @@ def print_() -> None:
 def apply() -> None:
     """Make the tables that are missing; what is there stays.
 
-    A stream that reads with other settings is made again; nothing is lost or read twice by that.
+    A stream that reads with other settings is made again, and so is one with a password, which
+    ClickHouse hides; nothing is lost or read twice by that.
     Broken records that are kept for another time are kept for the one set.
     """
     settings = from_environment()
