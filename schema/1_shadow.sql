@@ -1,5 +1,6 @@
 -- The judged humans, a row each. ClickHouse reads from Kafka at least once: a record read again has
 -- the same sorting key and is the same row. Ask with FINAL, which counts it once before it is merged.
+-- A topic that is made again has other records at the same offsets: the hash tells them apart.
 -- It has no partitions: ClickHouse refuses a block of rows of more than a hundred, and the stream
 -- would read that block again for ever. A replay of ten years has 120 months.
 CREATE TABLE IF NOT EXISTS shadow
@@ -8,7 +9,9 @@ CREATE TABLE IF NOT EXISTS shadow
     unique_id String,
     emit_timestamp DateTime64(3, 'UTC'),
     kafka_partition UInt32,
-    kafka_offset UInt64
+    kafka_offset UInt64,
+    record_hash UInt32
 )
 ENGINE = ReplacingMergeTree
-ORDER BY (emit_timestamp, kafka_partition, kafka_offset)
+PRIMARY KEY (emit_timestamp, kafka_partition, kafka_offset)
+ORDER BY (emit_timestamp, kafka_partition, kafka_offset, record_hash)

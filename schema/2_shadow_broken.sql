@@ -9,8 +9,10 @@ CREATE TABLE IF NOT EXISTS shadow_broken
     kafka_timestamp DateTime64(3, 'UTC'),
     raw String,
     error LowCardinality(String),
-    received DateTime('UTC') DEFAULT now()
+    received DateTime('UTC') DEFAULT now(),
+    record_hash UInt32
 )
 ENGINE = ReplacingMergeTree
-ORDER BY (kafka_topic, kafka_partition, kafka_offset)
+PRIMARY KEY (kafka_topic, kafka_partition, kafka_offset)
+ORDER BY (kafka_topic, kafka_partition, kafka_offset, record_hash)
 TTL received + toIntervalDay($broken_ttl_days)

@@ -10,6 +10,7 @@ CREATE TABLE IF NOT EXISTS shadow_inbox
     kafka_offset UInt64,
     kafka_timestamp DateTime64(3, 'UTC'),
     raw String,
-    error LowCardinality(String)
+    error LowCardinality(String),
+    record_hash UInt32
 )
 ENGINE = Null

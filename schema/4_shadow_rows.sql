@@ -5,7 +5,8 @@ AS SELECT
     unique_id,
     emit_timestamp,
     kafka_partition,
-    kafka_offset
+    kafka_offset,
+    record_hash
 FROM shadow_inbox
 WHERE error = ''
 SETTINGS limit = 0, offset = 0

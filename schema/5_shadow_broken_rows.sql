@@ -6,7 +6,8 @@ AS SELECT
     kafka_offset,
     kafka_timestamp,
     raw,
-    error
+    error,
+    record_hash
 FROM shadow_inbox
 WHERE error != ''
 SETTINGS limit = 0, offset = 0

@@ -26,7 +26,8 @@ SELECT
             OR ifNull(NOT startsWith(toString(time), stamp), 1),
         'emit_timestamp is not YYYY-MM-DD hh:mm:ss.mmm',
         ''
-    ) AS error
+    ) AS error,
+    toUInt32(cityHash64(raw, kafka_timestamp)) AS record_hash
 FROM shadow_stream
 SETTINGS
     allow_simdjson = 1,

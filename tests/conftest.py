@@ -21,6 +21,7 @@ from harness.clickhouse_core import ClickHouseCore
 from harness.kafka_site import KafkaSite
 from harness.memory.site import MemorySite
 from harness.pipeline import Pipeline
+from harness.shadow_topic import RECORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,10 +131,7 @@ def parser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseCore]
     """Give a ClickHouse core with a table of records, in place of the stream's."""
     made = ClickHouseCore(tmp_path_factory.mktemp("parser"))
     made.start()
-    made.execute(
-        "CREATE TABLE records (raw String, _topic String, _partition UInt64, _offset UInt64,"
-        " _timestamp_ms Nullable(DateTime64(3, 'UTC'))) ENGINE = Memory"
-    )
+    made.execute(RECORDS)
     yield made
     made.kill()
 

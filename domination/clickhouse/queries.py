@@ -23,7 +23,8 @@ _LONGEST_ID: Final = 64
 # ClickHouse merges the copies of a row before there are more of them.
 _COPIES: Final = 4
 _TRACE: Final = re.compile(r"[,.]\s*Stack trace.*", re.DOTALL)
-_NEWEST_FIRST: Final = "emit_timestamp DESC, kafka_partition DESC, kafka_offset DESC"
+_KEY: Final = ("emit_timestamp", "kafka_partition", "kafka_offset", "record_hash")
+_NEWEST_FIRST: Final = ", ".join(f"{column} DESC" for column in _KEY)
 
 
 class Database(Protocol):
@@ -196,7 +197,7 @@ def latest(
     rows = database.execute(
         f"SELECT substringUTF8(unique_id, 1, {_LONGEST_ID}), toString(type),"
         f" toString(emit_timestamp) FROM ({newest}) ORDER BY {_NEWEST_FIRST}"
-        f" LIMIT 1 BY emit_timestamp, kafka_partition, kafka_offset LIMIT {limit}"
+        f" LIMIT 1 BY {', '.join(_KEY)} LIMIT {limit}"
     )
     return tuple(Human(*row) for row in rows)
 

@@ -19,7 +19,7 @@ from domination.clickhouse.report import report
 from domination.clickhouse.server import Server
 from domination.errors import Exit
 from domination.settings import Settings
-from harness.clickhouse_server import INSERT_BROKEN, PASSWORD
+from harness.clickhouse_server import INSERT, INSERT_BROKEN, PASSWORD
 from harness.kafka_server import free_ports
 from harness.processes import DOMINATION, run
 
@@ -251,7 +251,7 @@ def fill(stored: Database) -> None:
     broken = [("shadow", 0, offset, FIRST, "text", "not one JSON value") for offset in (8, 9)]
     stored.client.execute("SYSTEM STOP MERGES")
     for again in (rows, rows[1:4]):
-        stored.client.execute("INSERT INTO shadow VALUES", again)
+        stored.client.execute(INSERT, again)
         stored.client.execute(INSERT_BROKEN, broken)
     # Else nothing here would tell a count of each row once from a count of all.
     assert stored.client.execute("SELECT count() FROM shadow") == [(11,)]

@@ -18,13 +18,12 @@ from domination.clickhouse import schema
 from domination.clickhouse.report import report
 from domination.errors import Exit
 from domination.ratings import Rating
-from domination.settings import Settings
 from domination.shadow import ShadowType, judge
 from domination.shadows import encode
 from domination.shadows import judge as judge_all
 from harness.processes import eventually
 from harness.records import humans
-from harness.shadow_topic import TIME, settings_of, shadow, shadows, write
+from harness.shadow_topic import TIME, hold, reading, settings_of, shadow, shadows, write
 from harness.strategies import ratings, unique_ids, values
 
 if TYPE_CHECKING:
@@ -298,16 +297,8 @@ def test_any_bytes_are_a_shadow_or_broken_and_never_a_row_of_defaults(
 
 def parse(core: ClickHouseCore, values: Sequence[bytes]) -> list[tuple[Any, ...]]:
     """Let the consumer's own statement read records: their errors, types, ids and times."""
-    core.execute("TRUNCATE TABLE records")
-    if values:
-        rows = ", ".join(f"('{value.hex()}', {number})" for number, value in enumerate(values))
-        core.execute(
-            "INSERT INTO records SELECT unhex(value), 'shadow', 0, number, now64()"
-            f" FROM values('value String, number UInt64', {rows})"
-        )
-    select = dict(schema.statements(Settings()))[schema.CONSUMER].partition("\nAS ")[2]
-    select = select.replace(f"FROM {schema.STREAM}", "FROM records")
+    hold(core, values)
     return core.execute(
         "SELECT error, type, unique_id, toString(emit_timestamp)"
-        f" FROM ({select}) ORDER BY kafka_offset"
+        f" FROM ({reading()}) ORDER BY kafka_offset"
     )

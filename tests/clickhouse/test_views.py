@@ -25,7 +25,7 @@ def test_the_counts_of_the_page_have_a_row_that_is_read_again_once(core: ClickHo
     for _ in range(2):
         core.execute(
             "INSERT INTO shadow SELECT number % 4, toString(number),"
-            " toDateTime64('2026-02-28 23:59:59.999', 3, 'UTC'), 0, number FROM numbers(100)"
+            " toDateTime64('2026-02-28 23:59:59.999', 3, 'UTC'), 0, number, 0 FROM numbers(100)"
         )
     core.execute(view)
     core.execute("SYSTEM WAIT VIEW humans")

@@ -62,6 +62,9 @@ USER = f"""
       <quota>default</quota>"""
 
 
+INSERT = (
+    "INSERT INTO shadow (type, unique_id, emit_timestamp, kafka_partition, kafka_offset) VALUES"
+)
 INSERT_BROKEN = (
     "INSERT INTO shadow_broken"
     " (kafka_topic, kafka_partition, kafka_offset, kafka_timestamp, raw, error) VALUES"

@@ -168,7 +168,7 @@ def store(server: clickhouse.ClickHouseServer, count: int, unique_id: str = "hum
     rows = [(LABELS[number % 7 % 4], unique_id, now, 0, before + number) for number in range(count)]
     ask(server, "SYSTEM STOP MERGES")
     for again in (rows, rows[:100]):
-        ask(server, "INSERT INTO shadow VALUES", again)
+        ask(server, clickhouse.INSERT, again)
     broken = [("shadow", 0, before, now, "text", "not one JSON value")]
     ask(server, clickhouse.INSERT_BROKEN, broken)
     ask(server, clickhouse.INSERT_BROKEN, broken)
