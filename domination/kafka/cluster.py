@@ -20,7 +20,9 @@ from domination.kafka.faults import (
     MISSING,
     TOPIC_REFUSED,
     FaultError,
+    Lack,
     MissingError,
+    RefusedError,
     Rights,
     UnwritableError,
 )
@@ -28,9 +30,10 @@ from domination.kafka.faults import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from concurrent.futures import Future
+    from enum import Enum
 
     from confluent_kafka.admin import (
-        AclOperation,
+        ConsumerGroupDescription,
         ListOffsetsResultInfo,
     )
 
@@ -151,18 +154,30 @@ class Cluster(Asking):
 
     def group_operations(self, group: str) -> set[str]:
         """Ask what this user may do with a consumer group; who may not even ask may do nothing."""
+        try:
+            return _names(self._group(group).authorized_operations)
+        except RefusedError as error:
+            if error.lack is Lack.RIGHT:
+                return set()
+            raise
+
+    def members(self, group: str) -> list[str]:
+        """Name the members of a consumer group: each by its instance, or else by its client."""
+        found = self._group(group).members
+        return sorted(each.group_instance_id or each.client_id for each in found)
+
+    def _group(self, group: str) -> ConsumerGroupDescription:
         deadline = time.monotonic() + self.timeout
-        with self.asking(f"looking at group {group}"):
+        with self.asking(f"looking at group {group}", Rights(group=f"DESCRIBE on group {group}")):
             while True:
                 futures = self.client.describe_consumer_groups(
                     [group], include_authorized_operations=True, request_timeout=self.timeout
                 )
                 try:
-                    return _names(futures[group].result().authorized_operations)
+                    found: ConsumerGroupDescription = futures[group].result()
+                    return found
                 except KafkaException as exception:
                     code = exception.args[0].code()
-                    if code == KafkaError.GROUP_AUTHORIZATION_FAILED:
-                        return set()
                     if code not in _COORDINATOR or time.monotonic() > deadline:
                         raise
                 time.sleep(_LOOK_SECONDS)
@@ -269,5 +284,5 @@ def _answered(answer: Future[ListOffsetsResultInfo]) -> bool:
     return True
 
 
-def _names(operations: Iterable[AclOperation] | None) -> set[str]:
+def _names(operations: Iterable[Enum] | None) -> set[str]:
     return {each.name for each in operations or ()}
