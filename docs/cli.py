@@ -17,7 +17,7 @@ PAGE = Path(__file__).with_suffix(".md")
 HEAD = """\
 # The commands
 
-Written from the code by `make docs`. Settings are environment variables; the README lists them.
+Written from the code by `make docs`. Settings are environment variables; [Reference](reference.md) lists them.
 """
 
 

@@ -27,4 +27,4 @@ EXIT_CODES: Final = {
         ),
     }.items()
 } | {"130, 143": "second signal", "141": "nobody reads what it prints"}
-"""The exit codes of all commands, as the README lists them."""
+"""The exit codes of all commands, as docs/reference.md lists them."""
