@@ -23,7 +23,7 @@ _FILLED_IN: Final = (
 
 @click.group("schema", cls=Group, examples=["domination schema print", "domination schema apply"])
 def command() -> None:
-    """Print or make ClickHouse's tables."""
+    """Print or create the tables in ClickHouse."""
 
 
 @command.command(
@@ -32,7 +32,7 @@ def command() -> None:
     settings=_FILLED_IN,
 )
 def print_() -> None:
-    """Print the statements that make the tables, the settings filled in; no ClickHouse needed."""
+    """Print the statements that create the tables; no ClickHouse needed."""
     for _, sql in schema.statements(from_environment()):
         for line in f"{sql};\n".split("\n"):
             say(line)
@@ -40,10 +40,10 @@ def print_() -> None:
 
 @command.command(examples=["domination schema apply"], settings=("clickhouse_url", *_FILLED_IN))
 def apply() -> None:
-    """Make the tables that are missing; what is there stays.
+    """Create the tables that are missing; rows that are there stay.
 
-    A stream that reads with other settings is made again; nothing is lost or read twice by that.
-    Broken records that are kept for another time are kept for the one set.
+    If the stream reads with other settings, it is created again; no record is lost or read twice.
+    If broken records are kept for another number of days, that number is changed.
     """
     settings = from_environment()
     with closing(Server(settings)) as server:
