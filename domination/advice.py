@@ -46,19 +46,17 @@ _ADVICE: Final = {
         "start Kafka, or set DOMINATION_KAFKA_BOOTSTRAP_SERVERS and "
         "DOMINATION_KAFKA_SECURITY_PROTOCOL"
     ),
-    NoNameError: "set DOMINATION_INSTANCE, another one for each worker",
-    UnreachableError: (
-        "make it reachable from here, or set another one in the broker's advertised.listeners"
-    ),
+    NoNameError: "set DOMINATION_INSTANCE, a different one for each worker",
+    UnreachableError: ("make it reachable from here, or change the broker's advertised.listeners"),
     NoTokenError: "check DOMINATION_KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL",
     FencedError: (
-        "start it again, and if it ends so again give each worker its own DOMINATION_INSTANCE"
+        "start it again; if this happens again, give each worker its own DOMINATION_INSTANCE"
     ),
-    MissingError: "make it with 'domination topics'",
+    MissingError: "create it with 'domination topics'",
     NoServerError: "start it or set DOMINATION_CLICKHOUSE_URL",
     LoginError: "check user and password in DOMINATION_CLICKHOUSE_URL",
     NoDatabaseError: "create it, or name another one in DOMINATION_CLICKHOUSE_URL",
-    NoTablesError: "make them with 'domination schema apply'",
+    NoTablesError: "create them with 'domination schema apply'",
     OldTablesError: "move their rows as docs/operate.md says ('Tables of an older schema')",
     UrlError: "check DOMINATION_CLICKHOUSE_URL",
 }

@@ -33,8 +33,8 @@ class LostOffsetsError(FaultError):
     def __init__(self, group: str, read: str, written: Sequence[str]) -> None:
         super().__init__(
             f"group {group} has no committed offsets, but {' or '.join(written)} already has "
-            f"records: its offsets expired or were deleted, {read} was made again, or the group is "
-            "new. Stop all workers and set where to begin: kafka-consumer-groups.sh "
-            "--reset-offsets --execute (--to-latest; or --to-earliest, which reads again all that "
-            f"is in {read})"
+            f"records: its offsets expired or were deleted, {read} was created again, or the group "
+            "is new. Stop all workers and set where to begin: kafka-consumer-groups.sh "
+            "--reset-offsets --execute (--to-latest; or --to-earliest, which reads all of "
+            f"{read} again)"
         )
