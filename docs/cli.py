@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 PAGE = Path(__file__).with_suffix(".md")
 HEAD = """\
-# The commands
+# Commands
 
-Written from the code by `make docs`. Settings are environment variables; the README lists them.
+`make docs` writes this page from the code. Settings are environment variables: see
+[Reference](reference.md).
 """
 
 

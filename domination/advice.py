@@ -50,33 +50,31 @@ _ADVICE: Final = {
         "start Kafka, or set DOMINATION_KAFKA_BOOTSTRAP_SERVERS and "
         "DOMINATION_KAFKA_SECURITY_PROTOCOL"
     ),
-    NoNameError: "set DOMINATION_INSTANCE, another one for each worker",
-    UnreachableError: (
-        "make it reachable from here, or set another one in the broker's advertised.listeners"
-    ),
+    NoNameError: "set DOMINATION_INSTANCE, a different one for each worker",
+    UnreachableError: ("make it reachable from here, or change the broker's advertised.listeners"),
     NoTokenError: "check DOMINATION_KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL",
     FencedError: (
-        "start it again, and if it ends so again give each worker its own DOMINATION_INSTANCE"
+        "start it again; if this happens again, give each worker its own DOMINATION_INSTANCE"
     ),
     MembersError: (
-        "stop all workers and try again; Kafka forgets one that was killed after 10 seconds"
+        "stop all workers and try again; Kafka forgets a killed worker after 10 seconds"
     ),
     UnsettledError: (
         "find it with 'kafka-transactions.sh find-hanging', abort it, and start again"
     ),
     LostOffsetsError: (
-        "stop all workers and set where to begin: 'domination rewind --to earliest' judges all "
-        "again that there is, '--to latest --skip' nothing of it"
+        "stop all workers and set where to begin: 'domination rewind --to earliest' judges every "
+        "record of the topic again, '--to latest --skip' judges none of them"
     ),
     GoneError: (
-        "stop all workers and choose where to go on: 'domination rewind --to earliest --partition "
+        "stop all workers and set where to continue: 'domination rewind --to earliest --partition "
         "N' goes to the first record that is left"
     ),
-    MissingError: "make it with 'domination topics'",
+    MissingError: "create it with 'domination topics'",
     NoServerError: "start it or set DOMINATION_CLICKHOUSE_URL",
     LoginError: "check user and password in DOMINATION_CLICKHOUSE_URL",
     NoDatabaseError: "create it, or name another one in DOMINATION_CLICKHOUSE_URL",
-    NoTablesError: "make them with 'domination schema apply'",
+    NoTablesError: "create them with 'domination schema apply'",
     OldTablesError: "move their rows as docs/operate.md says ('Tables of an older schema')",
     UrlError: "check DOMINATION_CLICKHOUSE_URL",
 }

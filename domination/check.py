@@ -157,8 +157,8 @@ def _loading(database: Database) -> None:
     if queries.server_setting(database, "async_load_databases") != "0":
         raise DominationError(
             Exit.SETTING,
-            "is on: after a restart records may be read before the tables they go to are there, "
-            "and are lost; set it to false in the server's configuration",
+            "is on: after a restart ClickHouse may read records before their tables are loaded, "
+            "and lose them; set it to false in the server's configuration",
         )
 
 
@@ -166,7 +166,7 @@ def _losing(database: Database) -> None:
     if queries.user_setting(database, "materialized_views_ignore_errors") == "1":
         raise DominationError(
             Exit.SETTING,
-            "is on: records that cannot be stored at once are lost, instead of read again; "
+            "is on: records that cannot be stored at once are lost, instead of being read again; "
             "set it to 0 in the server's default profile",
         )
 
@@ -176,14 +176,15 @@ def _tables(database: Database, settings: Settings) -> None:
     missing = [name for name, _ in schema.statements(settings) if name not in found]
     if missing:
         raise DominationError(
-            Exit.SETTING, f"no {', no '.join(missing)}; make them with 'domination schema apply'"
+            Exit.SETTING,
+            f"{', '.join(missing)} missing; create them with 'domination schema apply'",
         )
     schema.require_keys(database, settings, found)
     if schema.stale(database, settings, found):
         raise DominationError(
             Exit.SETTING,
             f"{schema.STREAM} reads with other settings than these; "
-            "'domination schema apply' makes it again",
+            "'domination schema apply' creates it again",
         )
 
 
@@ -201,7 +202,7 @@ def _consumer(database: Database) -> None:
         if not consumer.polling:
             raise DominationError(
                 Exit.UNAVAILABLE,
-                f"has not asked for {queries.RECENT_SECONDS} s; see ClickHouse's log",
+                f"has not polled Kafka for {queries.RECENT_SECONDS} s; see ClickHouse's log",
             )
 
 

@@ -162,8 +162,8 @@ class DeadLetterTopic:
         except FencedError as error:
             raise DominationError(
                 Exit.TEMPORARY,
-                f"fenced: another replay of {self._topic} runs; what it does not send back stays "
-                "open: start this one again when it has ended",
+                f"fenced: another replay of {self._topic} runs; start this one again when that "
+                "has ended, for the letters that are still open",
             ) from error
 
     def _send(
@@ -252,7 +252,7 @@ class DeadLetterTopic:
     def _held_up(self) -> str:
         return (
             f"a transaction in topic {self._topic} has been open for {self._patience:.0f} s, and "
-            "nobody can read what is behind it; find it with 'kafka-transactions.sh find-hanging', "
+            "nobody can read past it; find it with 'kafka-transactions.sh find-hanging', "
             "abort it, and start again"
         )
 
@@ -277,7 +277,7 @@ class DeadLetterTopic:
 def _require(going: Callable[[], bool]) -> None:
     if not going():
         raise DominationError(
-            Exit.TEMPORARY, "stopped: what has not been sent back is still open; start it again"
+            Exit.TEMPORARY, "stopped: letters not sent back are still open; start it again"
         )
 
 

@@ -47,7 +47,7 @@ def needs_extra(what: str, extra: str = "demo") -> Iterator[None]:
         where = (
             "in a checkout: pip install '." if "dev" in __version__ else "pip install 'domination"
         )
-        raise DominationError(Exit.SETTING, f"{what} is an extra; {where}[{extra}]'") from error
+        raise DominationError(Exit.SETTING, f"{what} needs an extra; {where}[{extra}]'") from error
 
 
 @contextmanager

@@ -64,13 +64,13 @@ def read(path: str) -> str:
         finally:
             os.close(file)
     except (OSError, ValueError) as error:
-        raise UnreadableError(getattr(error, "strerror", None) or "it is no path") from None
+        raise UnreadableError(getattr(error, "strerror", None) or "it is not a path") from None
     return _text(content).removesuffix("\n")
 
 
 def _content(file: int) -> bytes:
     if not stat.S_ISREG(os.fstat(file).st_mode):
-        raise UnreadableError("it is no regular file")
+        raise UnreadableError("it is not a regular file")
     content = b""
     while piece := os.read(file, _LARGEST_BYTES):
         content += piece
@@ -94,5 +94,5 @@ def _text(content: bytes) -> str:
     except UnicodeDecodeError:  # Its text would show a part of the content.
         text = "\0"
     if "\0" in text:
-        raise UnreadableError("it is no text")
+        raise UnreadableError("it is not text")
     return text.replace("\r\n", "\n").replace("\r", "\n")

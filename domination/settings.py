@@ -52,11 +52,10 @@ _NUMBERS: Final[Mapping[str, tuple[Callable[[str], float], str]]] = {
 }
 """How the text of a number is read, by its type."""
 
-# Where there is a setting of ours for a property that is not free; and two that are the Python
-# client's and take no text.
+# Properties that have a setting of ours, and two that the Python client takes as objects, not text.
 _REFUSED: Final = {
     **RESERVED,
-    "default.topic.config": "give each of its properties by its own name",
+    "default.topic.config": "set each of its properties by its own name",
     "group.id": f"use {PREFIX}GROUP",
     "group.instance.id": f"use {PREFIX}INSTANCE",
     "logger": f"use {PREFIX}LOG_LEVEL",
@@ -94,7 +93,7 @@ class Settings:
     commit_interval_seconds: float = 0.5
     """Longest time between commits while records flow; once none are left it commits at once."""
     availability_timeout_seconds: float = 120.0
-    """A worker that reaches no broker for so long ends with 69."""
+    """A worker that makes no progress for this time ends with 69."""
     clickhouse_url: str = "clickhouse://default@localhost:9000/default"
     """ClickHouse's native protocol: `clickhouse[s]://user:password@host:port/database`."""
     clickhouse_kafka_brokers: str = ""
@@ -110,7 +109,7 @@ class Settings:
     clickhouse_group: str = "shadow-group"
     """Consumer group of ClickHouse; a second ClickHouse needs one of its own."""
     clickhouse_broken_ttl_days: int = 30
-    """Days that ClickHouse keeps what is no shadow, since it came."""
+    """Days for which ClickHouse keeps a record that is not a shadow, from its arrival."""
     http: str = ""
     """`host:port` of /healthz, /readyz and /metrics; a port alone is on 127.0.0.1; empty: none.
 
@@ -134,7 +133,7 @@ class Settings:
             _require(
                 (name == "clickhouse_kafka_brokers" and not text) or address.are_brokers(text),
                 name,
-                "takes host:port[,host:port…], an IPv6 address in brackets: [::1]:9092",
+                "must be host:port[,host:port…]; an IPv6 address in brackets: [::1]:9092",
             )
         for name in TOPICS:
             why = unfit(topics=[getattr(self, name)])
@@ -151,7 +150,7 @@ class Settings:
         _require(
             0 < self.commit_interval_seconds <= LONGEST_INTERVAL,
             "commit_interval_seconds",
-            "takes 0 to 5",
+            "must be above 0 and at most 5",
         )
         _require(
             self.availability_timeout_seconds > 0, "availability_timeout_seconds", "must be above 0"
@@ -159,30 +158,31 @@ class Settings:
         _require(
             1 <= self.clickhouse_broken_ttl_days <= LONGEST_TTL_DAYS,
             "clickhouse_broken_ttl_days",
-            f"takes 1 to {LONGEST_TTL_DAYS}",
+            f"must be 1 to {LONGEST_TTL_DAYS}",
         )
         self._require_login()
-        _require(self.log_level in LOG_LEVELS, "log_level", f"takes {', '.join(LOG_LEVELS)}")
-        _require(self.log_format in LOG_FORMATS, "log_format", f"takes {' or '.join(LOG_FORMATS)}")
+        _require(self.log_level in LOG_LEVELS, "log_level", f"must be {_one_of(LOG_LEVELS)}")
+        _require(self.log_format in LOG_FORMATS, "log_format", f"must be {_one_of(LOG_FORMATS)}")
         _require(
             _fits(self.clickhouse_url),
             "clickhouse_url",
-            "takes clickhouse://user:password@host:port/database, with %2F for a / and so on",
+            "must be clickhouse://user:password@host:port/database, percent-encoded: %2F for a /",
         )
         for name in ("http", "monitor"):
             text = getattr(self, name)
             _require(
                 (name == "http" and not text) or address.is_listening(text),
                 name,
-                "takes host:port, [IPv6 address]:port, or a port alone, on 127.0.0.1",
+                "must be host:port, [IPv6 address]:port, or a port, which is then on 127.0.0.1",
             )
         _require(
             not self.monitor_url or address.is_page(self.monitor_url),
             "monitor_url",
-            "takes the page's URL behind a proxy: https://host/path/",
+            "must be the page's URL behind a proxy: https://host/path/",
         )
         for name in self.kafka:
-            _require(name not in _REFUSED, f"kafka.{name}", f"is not free: {_REFUSED.get(name)}")
+            why = _REFUSED.get(name)
+            _require(why is None, f"kafka.{name}", f"cannot be changed: {why}")
 
     def _require_login(self) -> None:
         """Refuse half a login of ClickHouse at Kafka: its client would leave it out."""
@@ -196,7 +196,7 @@ class Settings:
         name = "clickhouse_kafka_security_protocol"
         protocol = self.clickhouse_kafka_security_protocol.upper()
         _require(
-            protocol in ("", *SECURITY_PROTOCOLS), name, f"takes {', '.join(SECURITY_PROTOCOLS)}"
+            protocol in ("", *SECURITY_PROTOCOLS), name, f"must be {_one_of(SECURITY_PROTOCOLS)}"
         )
         _require(
             not mechanism or protocol.startswith("SASL_"),
@@ -232,6 +232,10 @@ class Settings:
                 yield environment_name(each.name), shown
         for name, value in sorted(self.kafka.items()):
             yield environment_name(f"kafka.{name}"), secret.property_shown(name, value)
+
+
+def _one_of(words: tuple[str, ...]) -> str:
+    return f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 def _fits(clickhouse_url: str) -> bool:
@@ -342,7 +346,7 @@ def _parse(setting: str, text: str, kind: str) -> object:
     try:
         return read(text)
     except ValueError:
-        raise MisfitError(setting, f"takes a {what}") from None
+        raise MisfitError(setting, f"must be a {what}") from None
 
 
 def _require(holds: bool, setting: str, what: str) -> None:  # noqa: FBT001 - reads as a sentence

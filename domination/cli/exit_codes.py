@@ -13,18 +13,18 @@ EXIT_CODES: Final = {
         Exit.BUG: "a bug: the log has the traceback",
         Exit.USAGE: "wrong usage",
         Exit.UNAVAILABLE: (
-            "no broker, or no progress, for DOMINATION_AVAILABILITY_TIMEOUT_SECONDS; or no "
-            "ClickHouse"
+            "Kafka did not answer, or nothing was committed, for "
+            "DOMINATION_AVAILABILITY_TIMEOUT_SECONDS; or ClickHouse did not answer"
         ),
         Exit.TEMPORARY: (
-            "fenced: another worker has its name; or a replay or a rewind was stopped, or held up; "
-            "start it again"
+            "another worker with the same name fenced it; or a replay or a rewind was interrupted "
+            "or blocked; start it again"
         ),
-        Exit.REFUSED: "refused: authentication or rights",
+        Exit.REFUSED: "authentication failed, or a right is missing",
         Exit.SETTING: (
-            "a wrong setting, a missing topic or table, a ClickHouse too old, "
-            "or offsets that are gone"
+            "a wrong setting, a missing topic or table, a ClickHouse that is too old, "
+            "or lost offsets or records"
         ),
     }.items()
-} | {"130, 143": "second signal", "141": "nobody reads what it prints"}
-"""The exit codes of all commands, as the README lists them."""
+} | {"130, 143": "a second signal ended it", "141": "nobody reads its output"}
+"""The exit codes of all commands, as docs/reference.md lists them."""

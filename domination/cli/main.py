@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 COMMANDS: Final = {
-    "check": "Say what is missing, and how to mend it.",
-    "completion": "Print what makes a shell complete these commands.",
-    "config": "Show the settings in force, secrets hidden.",
+    "check": "Find what is missing, and say how to fix it.",
+    "completion": "Print the script that completes these commands in a shell.",
+    "config": "Show the settings in force; secrets are hidden.",
     "dead-letters": "List, show and send back the records that could not be used.",
     "demo": "Run the whole system in this terminal.",
-    "judge": "Say what humans with these ratings are; no broker needed.",
-    "monitor": "Serve a live page of what flows and what is stored.",
-    "produce": "Send HumanRatings to the topic dominate.",
-    "report": "Count the rows of each type, and broken records.",
-    "rewind": "Move the stopped workers' group back in the input topic.",
-    "schema": "Print or make ClickHouse's tables.",
-    "topics": "Make the three topics; one that exists is left as it is.",
+    "judge": "Judge ratings; no broker needed.",
+    "monitor": "Serve a live page of rates, lag and rows.",
+    "produce": "Send random ratings to the topic dominate.",
+    "report": "Count the rows by type, and the broken records.",
+    "rewind": "Move the group of stopped workers back in the input topic.",
+    "schema": "Print or create the tables in ClickHouse.",
+    "topics": "Create the three topics; existing topics are not changed.",
     "worker": "Turn ratings into shadows until SIGTERM or Ctrl-C.",
 }
 """Each command, named as its module is, with the first line of its help."""
@@ -157,8 +157,8 @@ def _print_version(context: click.Context, _parameter: click.Parameter, asked: b
     help="Show the versions of domination, bytewax and librdkafka, and exit.",
 )
 def cli() -> None:
-    """Judge humans as they are rated: from the topic dominate to the topic shadow, exactly once.
+    """Read ratings from Kafka, judge each human exactly once, and write the shadows to Kafka.
 
-    Every setting is an environment variable: each command names those that matter to it, and
-    'domination config' lists them all with their values.
+    Every setting is an environment variable. The help of a command names the settings that it uses.
+    'domination config' lists all settings with their values.
     """

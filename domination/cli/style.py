@@ -25,10 +25,10 @@ FORMAT: Final = click.option(
     type=click.Choice(["table", "json"]),
     default="table",
     show_default=True,
-    help="A table for people, or an object a line for programs.",
+    help="Print a table for people, or one JSON object a line for programs.",
 )
 SEED: Final = click.option(
-    "--seed", type=int, show_default="chance", help="Send the humans of this seed, the same again."
+    "--seed", type=int, show_default="random", help="Send the same humans for the same seed."
 )
 
 

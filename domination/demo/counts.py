@@ -50,8 +50,8 @@ class Snapshot(NamedTuple):
         broken = sum(self.broken.values())
         places = {
             f"in shadow_broken ({', '.join(self.broken)})": broken,
-            "in the topic shadow and in no table": self.shadows - self.rows - broken,
-            "in no topic but dominate": self.ratings - self.shadows - self.dead_letters,
+            "in the topic shadow but not in a table": self.shadows - self.rows - broken,
+            "only in the topic dominate": self.ratings - self.shadows - self.dead_letters,
         }
         return ", ".join(f"{count:,} {place}" for place, count in places.items() if count > 0)
 

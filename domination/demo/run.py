@@ -152,7 +152,7 @@ def _verdict(sent: int, tally: Tally, say: Callable[[str], None]) -> Exit:
     say(
         f"{sent:,} humans {'=' if whole else 'are not'} {last.rows:,} rows"
         f" + {last.dead_letters:,} dead letters, "
-        + ("each row once" if once else "and some rows are of one human")
+        + ("each row once" if once else "but some humans have more than one row")
         + ("" if whole else f"; {last.missing()}")
         + (f"; ClickHouse: {why}" if why else "")
     )

@@ -82,7 +82,7 @@ class Availability:
         """Note progress: a commit, or a sign of life while there is nothing to do."""
         self.seen()
         if self._trouble_since is not None:
-            self._log.info("going on after %.1f s", self._seen - self._trouble_since)
+            self._log.info("working again after %.1f s", self._seen - self._trouble_since)
             self._trouble_since = None
             self._call_seconds = _SHORTEST_SECONDS
             self._free()
@@ -111,5 +111,5 @@ class Availability:
 
     def _gave_up(self, what: str | UnavailableError) -> GaveUpError:
         last = what if isinstance(what, UnavailableError) else self._look()
-        why = last or f"no broker at {self._servers} to work with ({what})"
+        why = last or f"no broker at {self._servers} can be used ({what})"
         return GaveUpError(f"gave up after {self._limit:g} s: {why}", last)

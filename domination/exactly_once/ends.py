@@ -75,12 +75,12 @@ class Ends:
     ) -> None:
         for name in properties:
             if name in RESERVED:
-                raise SettingError(f"the property {name} is not free: {RESERVED[name]}")
+                raise SettingError(f"the property {name} cannot be changed: {RESERVED[name]}")
         if why := misfit(topics, group, options):
             raise SettingError(why)
         if stop is not None and not isinstance(stop, Stop):
             raise TypeError(
-                f"{type(stop).__name__} is no Stop: it needs stopping, pause, error, fail"
+                f"{type(stop).__name__} is not a Stop: it needs stopping, pause, error, fail"
             )
         self._connection = Connection(properties, ClientLog(log.getChild("librdkafka")))
         self._topics = topics

@@ -33,6 +33,6 @@ class LostOffsetsError(FaultError):
     def __init__(self, group: str, read: str, written: Sequence[str]) -> None:
         super().__init__(
             f"group {group} has no committed offsets, but {' or '.join(written)} already has "
-            f"records: its offsets expired or were deleted, {read} was made again, or the group is "
-            "new"
+            f"records: its offsets expired or were deleted, {read} was created again, or the group "
+            "is new"
         )

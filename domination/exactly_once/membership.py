@@ -165,7 +165,7 @@ class Membership:
             self._log.info("%s %s %s", what, self._topic, numbers)
         elif self.granted:
             kept = sorted(self.granted)
-            self._log.info("%s no other partition of %s: %s stay", what, self._topic, kept)
+            self._log.info("%s no more partitions of %s: it keeps %s", what, self._topic, kept)
         else:
             self._log.info("%s no partition of %s: other workers have them", what, self._topic)
 

@@ -74,7 +74,7 @@ def unfit(*, topics: Collection[str] = (), names: Iterable[str] = ()) -> str | N
     if any(len(topic) > LONGEST_TOPIC for topic in topics):
         return f"is longer than {LONGEST_TOPIC} characters"
     if not all(_TOPIC.fullmatch(topic) for topic in topics):
-        return "is no name of a topic: Kafka takes letters, digits, '.', '_' and '-' alone"
+        return "is not a valid topic name: Kafka takes only letters, digits, '.', '_' and '-'"
     if any(len(name.encode(errors="surrogateescape")) > LONGEST_NAME for name in names):
         return f"is longer than {LONGEST_NAME:,} bytes"
     return None
@@ -85,16 +85,18 @@ def misfit(topics: Topics, group: str, options: Options) -> str | None:
     if why := _misnamed(topics, group, options):
         return why
     if not 0 < options.commit_interval <= LONGEST_INTERVAL:
-        return f"the commit interval is {options.commit_interval:g} s: it takes 0 to 5"
+        return (
+            f"the commit interval is {options.commit_interval:g} s: it must be above 0, at most 5"
+        )
     if not options.availability_timeout > 0:
-        return f"the availability timeout is {options.availability_timeout:g} s: not above 0"
+        return f"the availability timeout is {options.availability_timeout:g} s: it must be above 0"
     return None
 
 
 def _misnamed(topics: Topics, group: str, options: Options) -> str | None:
     write: object = topics.write
     if isinstance(write, str) or not write:
-        return f"the topics to write are a tuple of names, not {write!r}"
+        return f"the topics to write must be a tuple of names, not {write!r}"
     every = topics.read, *topics.write, topics.dead_letters
     if not all(name.strip() for name in (*every, group, options.name)):
         return "a topic, the group or the name of the options is empty"

@@ -61,7 +61,7 @@ class Unread(Records):
         """Say in the log which they are."""
         return (
             f"{self.topic} [{self.partition}]: offsets {self._offsets[0]} to {self._offsets[-1]} "
-            "become dead letters unread: their batch cannot be decompressed, it does not fit into "
+            "become dead letters: their batch cannot be decompressed, it does not fit into "
             f"{LIMIT} or is damaged"
         )
 

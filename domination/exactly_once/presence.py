@@ -56,7 +56,7 @@ class Presence:
             return "has not heard from the broker"
         if self.away:
             return f"has left the group: {self.absence.why}"
-        return None if self.reader.member else "is no member of the group yet"
+        return None if self.reader.member else "is not a member of the group yet"
 
     def join(self) -> bool:
         """Join the group once the broker answers and has the topics; tell whether it does."""
@@ -79,8 +79,8 @@ class Presence:
         goes on: whoever was evicted commits again where it begins, and ends if it is fenced.
         """
         self._log.warning(
-            "evicted from the group (%s): joining again; if it happens again and again, another "
-            "worker has this instance's name %s",
+            "evicted from the group (%s): joining again; if this happens again and again, another "
+            "worker has the same instance name, %s",
             error,
             self._name,
         )
@@ -103,7 +103,9 @@ class Presence:
         if not self.reader.is_heard(_HEARD_SECONDS):
             self.absence.put_off()
             return
-        self._log.warning("leaving the group to others: %s", self.absence.why)
+        self._log.warning(
+            "leaving the group, so that others take its partitions: %s", self.absence.why
+        )
         self.absence.begin()
         self.reader.leave(LEAVE_SECONDS)
         self.reader = self._readers.make(self._changes)

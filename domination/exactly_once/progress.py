@@ -101,7 +101,7 @@ class Progress:
                 f"{self._topic} [{number}] after {now - self._still[number]:.0f} s"
                 for number in gone
             ]
-            self._log.info("goes on: %s", _listed(told))
+            self._log.info("moves again: %s", _listed(told))
         self._still = still
 
 

@@ -285,7 +285,7 @@ class KafkaReader:
             place = f"{message.topic()} [{message.partition()}] at offset {message.offset()}"
             raise GoneError(
                 f"the next record of {place} is gone (retention, a log that was cut back, or a "
-                "topic made again)"
+                "topic that was created again)"
             )
         if fault := faults.fault(error, f"reading {self._topic}", self._rights):
             raise fault

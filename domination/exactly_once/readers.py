@@ -49,4 +49,4 @@ class KafkaReaders:
     def outdated(self) -> str | None:
         """Say how the next member would read otherwise than this one; None if it would not."""
         fetch = self._link.changed()
-        return fetch and f"from now on a fetch of {fetch.bytes:,} bytes has {fetch.seconds:g} s"
+        return fetch and f"a fetch of {fetch.bytes:,} bytes may now take {fetch.seconds:g} s"

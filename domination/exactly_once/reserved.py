@@ -1,4 +1,4 @@
-"""The properties of librdkafka that are not free: another value would break exactly once. Pure."""
+"""The librdkafka properties that cannot be changed: other values would break exactly once. Pure."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ RESERVED: Final[Mapping[str, str]] = {
     "acks": "transactions need acks=all",
     "auto.commit.interval.ms": "offsets are committed by the transactions",
     "auto.offset.reset": "a new group starts at the earliest record; a lost offset ends the worker",
-    "delivery.report.only.error": "the ends need their own",
+    "delivery.report.only.error": "the sink needs its own value",
     "enable.auto.commit": "offsets are committed by the transactions",
     "enable.auto.offset.store": "offsets are committed by the transactions",
     "enable.idempotence": "transactions need an idempotent producer",
-    "group.id": "the group is a setting of its own",
-    "group.instance.id": "the instance is a setting of its own",
-    "isolation.level": "aborted records are never read",
+    "group.id": "the ends take the group as an argument",
+    "group.instance.id": "Options.instance sets it",
+    "isolation.level": "the source must not read aborted records",
     "request.required.acks": "transactions need acks=all",
-    "transaction.timeout.ms": "the commit rule counts on ten seconds",
-    "transactional.id": "the instance is a setting of its own",
+    "transaction.timeout.ms": "the commit rule needs ten seconds",
+    "transactional.id": "Options.instance sets it",
 }
-"""Why each is not free."""
+"""Why each cannot be changed."""

@@ -91,7 +91,7 @@ class Starts:
                 told = "none" if place.offset < 0 else f"{place.offset}"
                 raise CallError(
                     f"group {self._group} had committed offset {reached} of {self._read}"
-                    f"[{place.partition}], and Kafka now tells {told}: it has not loaded the "
+                    f"[{place.partition}], but Kafka now says {told}: it has not loaded the "
                     "group's offsets yet, or they were reset (then start the worker again)"
                 )
 
@@ -106,7 +106,7 @@ class Starts:
         first = cluster.first_offsets(new)
         if not fresh:
             numbers = sorted(place.partition for place in new)
-            self._log.info("no offset committed for %s %s: read in full", self._read, numbers)
+            self._log.info("no offset committed for %s %s: reading all of it", self._read, numbers)
         for place in new:
             place.offset = first[place.partition]
 

@@ -82,7 +82,9 @@ class Transactions:
                 self.rule.renewed()
                 self._end("unknown")
                 if doubt:
-                    self._log.info("a connection broke on a request: renewed the producer's epoch")
+                    self._log.info(
+                        "a connection broke during a request: renewed the producer's epoch"
+                    )
         elif step is Step.REWIND:
             self.presence.come_back() if self.presence.away else self._rewind()
 
@@ -152,7 +154,9 @@ class Transactions:
     def _commit(self) -> None:
         member, membership = self.presence.reader.membership()
         if not self.rule.may_commit(membership):
-            self._log.info("the group has changed since these records were read: read them again")
+            self._log.info(
+                "the group has changed since these records were read: reading them again"
+            )
             return
         positions = dict(self.rule.positions)
         if self._send_offsets(member) and self._attempt(self._writer.commit):

@@ -173,7 +173,7 @@ class KafkaWriter:
                     lambda: hear(producer.flush, timeout),
                 )
             except TimeoutError:
-                error = KafkaError(KafkaError._TIMED_OUT, "no end of sending offsets")
+                error = KafkaError(KafkaError._TIMED_OUT, "sending offsets did not return")
                 raise KafkaException(error) from None
 
     def commit(self, timeout: float) -> None:
@@ -285,7 +285,7 @@ class KafkaWriter:
         before = self._limits | self._told
         if grown := [topic for topic, limit in told.items() if limit > before[topic]]:
             self._limits_known = False
-            raise CallError(f"larger records fit into {', '.join(grown)} now", answered=True)
+            raise CallError(f"{', '.join(grown)} now accepts larger records", answered=True)
 
     def _send_all(self, columns: Columns) -> list[int]:
         """Send records in order; give the places of those that are too large.

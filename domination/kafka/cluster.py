@@ -175,11 +175,12 @@ class Cluster(Asking):
                 )
                 try:
                     found: ConsumerGroupDescription = futures[group].result()
-                    return found
                 except KafkaException as exception:
                     code = exception.args[0].code()
                     if code not in _COORDINATOR or time.monotonic() > deadline:
                         raise
+                else:
+                    return found
                 time.sleep(_LOOK_SECONDS)
 
     def size_limits(self, topics: Iterable[str]) -> dict[str, int]:

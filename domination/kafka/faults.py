@@ -169,14 +169,14 @@ def fault(error: KafkaError, doing: str, rights: Rights = NO_RIGHTS) -> FaultErr
     """Give the end that an error means for good; None where trying again may help."""
     code, text = error.code(), error.str()
     if code in PRODUCER_FENCED:
-        return FencedError(f"fenced while {doing}: another has this producer's transactional id")
+        return FencedError(f"fenced while {doing}: another producer has the same transactional id")
     if code in MISSING:
         return MissingError((), doing, text)
     if code in _UNWRITABLE:
         return UnwritableError(
-            f"a topic refuses what is written to it, while {doing}: "
-            f"{text.removesuffix(_ABORT_TOO)}; if its cleanup.policy is compact it takes no "
-            "record without a key, and its message.timestamp.* bound a record's time"
+            f"a topic refuses a record, while {doing}: {text.removesuffix(_ABORT_TOO)}; "
+            "check the topic's cleanup.policy (compact refuses a record without a key) and its "
+            "message.timestamp.* (they bound the time of a record)"
         )
     if code in _WRONG:
         return SettingError(f"while {doing}: {text.strip()}")
@@ -213,7 +213,7 @@ def unavailable(error: KafkaError, servers: str, endpoint: str | None = None) ->
         return NoTokenError(f"no token from {endpoint or 'the token endpoint'} ({why})")
     why = _STATE.sub("", re.sub(rf"^(\w+://)?{re.escape(servers)}/\w+: ", "", text))
     if (found := _OVERSIZED.fullmatch(why)) and int(found[1]) >= _LEAST_FOREIGN:
-        why = "what answers there does not speak Kafka"
+        why = "the server at that address does not speak Kafka"
     return NoBrokerError(f"no broker at {servers} ({why})")
 
 

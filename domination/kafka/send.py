@@ -104,7 +104,9 @@ class Sender:
         )
         if not self.unconfirmed:
             return known
-        return f"{known}; {self.unconfirmed:,} are unconfirmed: {self._topic} may have them, or not"
+        return (
+            f"{known}; {self.unconfirmed:,} are unconfirmed: {self._topic} may or may not have them"
+        )
 
     def _fault(self, error: KafkaError, doing: str) -> faults.FaultError | None:
         """Give what a refusal for good means; None where the topic may have the record."""

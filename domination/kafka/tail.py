@@ -97,7 +97,9 @@ class Tail:
             first = self._consumer.poll(_POLL_SECONDS)
             if first is None:
                 if time.monotonic() - heard > _SILENT_SECONDS:
-                    error = KafkaError(KafkaError._TIMED_OUT, "no end of the topic")
+                    error = KafkaError(
+                        KafkaError._TIMED_OUT, "the end of the topic was not reached"
+                    )
                     raise faults.unavailable(error, self._connection.servers)
                 continue
             heard = time.monotonic()

@@ -89,7 +89,7 @@ class Health:
     def _stuck(self) -> list[str]:
         now = self._clock()
         return [
-            f"worker {index} has not turned for {now - session.turned:.0f} s"
+            f"the loop of worker {index} has not run for {now - session.turned:.0f} s"
             for index, session in list(self._sessions.items())
             if now - session.turned > self.turn_seconds
         ]

@@ -76,7 +76,9 @@ class Lifecycle(StopEvent):
                     at_once()
                     os._exit(128 + number)
                 signalled = True
-                logger.info("%s: draining; again to end at once", signal.Signals(number).name)
+                logger.info(
+                    "%s: draining; send it again to end at once", signal.Signals(number).name
+                )
                 self.set()
 
     def _exit(self) -> None:

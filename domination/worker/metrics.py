@@ -63,7 +63,7 @@ class Metrics:
         )
         self.dropped = Counter(
             "domination_records_dropped",
-            "Records that a filter dropped, committed.",
+            "Records dropped by a filter, and committed.",
             ["reason"],
             registry=registry,
         )
@@ -75,13 +75,14 @@ class Metrics:
         )
         self.durations = Histogram(
             "domination_transaction_duration_seconds",
-            "From the begin of a transaction to its commit.",
+            "Time from the start of a transaction to its commit.",
             buckets=_DURATIONS,
             registry=registry,
         )
         self.ages = Histogram(
             "domination_record_age_seconds",
-            f"From a record's timestamp to its commit; of a poll the first and each {SAMPLED}th.",
+            "Time from a record's timestamp to its commit; "
+            f"measured for the first and each {SAMPLED}th record of a poll.",
             buckets=_AGES,
             registry=registry,
         )

@@ -55,7 +55,7 @@ def test_topics_makes_them_with_as_many_partitions_as_it_is_told(pipeline: Pipel
     topics = (*DOMINATION, "topics", "--partitions", "12")
     made = run(*topics, environment=pipeline.environment)
     names = (pipeline.input, pipeline.output, pipeline.dead)
-    assert made.stdout.splitlines() == [f"{name}: made, 12 partitions" for name in names]
+    assert made.stdout.splitlines() == [f"{name}: created, 12 partitions" for name in names]
     assert _counts(pipeline) == dict.fromkeys(names, 12)
 
 

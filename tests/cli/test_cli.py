@@ -207,10 +207,10 @@ def test_a_worker_that_gives_up_says_nothing_after_that() -> None:
 def test_topics_are_made_once_and_left_as_they_are(pipeline: Pipeline) -> None:
     assert run(*CHECK, environment=pipeline.environment).returncode == 78
     made = run(*DOMINATION, "topics", "--partitions", "5", environment=pipeline.environment)
-    assert made.stdout.splitlines()[0] == f"{pipeline.input}: made, 5 partitions"
+    assert made.stdout.splitlines()[0] == f"{pipeline.input}: created, 5 partitions"
     again = run(*DOMINATION, "topics", "--partitions", "7", environment=pipeline.environment)
     assert again.returncode == 0
-    assert again.stdout.splitlines()[0] == f"{pipeline.input}: exists, left as it is, 5 partitions"
+    assert again.stdout.splitlines()[0] == f"{pipeline.input}: exists, not changed, 5 partitions"
     told = run(*CHECK, "--format", "json", environment=pipeline.environment)
     assert {orjson.loads(line)["ok"] for line in told.stdout.splitlines()} == {True}
     checked = run(*CHECK, environment=pipeline.environment)

@@ -54,7 +54,7 @@ def test_letters_go_back_as_they_were_each_once(pipeline: Pipeline) -> None:
     worker = pipeline.worker()
     pipeline.started()
     lay(pipeline, good(1200))
-    assert "1,200 to send back" in command(pipeline, "replay")
+    assert "1,200 would be sent back" in command(pipeline, "replay")
     assert sent_back(pipeline) == []
     assert "7 sent back" in command(pipeline, "replay", "--limit", "7", "--yes")
     assert "1,193 sent back" in command(pipeline, "replay", "--yes")
@@ -89,9 +89,9 @@ def test_what_would_fail_again_or_is_not_whole_stays(pipeline: Pipeline) -> None
     lay(pipeline, [b"{", large], NOT_JSON)
     lay(pipeline, [b""], truncated=True)
     told = command(pipeline, "replay", "--yes")
-    assert "1 would be not_json again: left" in told
-    assert "1 would be shadow_too_large again: left" in told
-    assert "1 are not whole: left" in told
+    assert "1 skipped: would fail again (not_json)" in told
+    assert "1 skipped: would fail again (shadow_too_large)" in told
+    assert "1 skipped: truncated" in told
     assert "0 sent back" in told
     assert sent_back(pipeline) == []
     assert "2 sent back" in command(pipeline, "replay", "--force", "--yes")
@@ -101,7 +101,7 @@ def test_what_would_fail_again_or_is_not_whole_stays(pipeline: Pipeline) -> None
 def test_a_letter_stays_whose_headers_make_its_shadow_too_large(pipeline: Pipeline) -> None:
     pipeline.create(output={"max.message.bytes": "2000"})
     lay(pipeline, good(1), headers=[("trace", b"x" * 2000)])
-    assert "1 would be shadow_too_large again: left" in command(pipeline, "replay", "--yes")
+    assert "1 skipped: would fail again (shadow_too_large)" in command(pipeline, "replay", "--yes")
     assert sent_back(pipeline) == []
 
 

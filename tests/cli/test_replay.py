@@ -132,6 +132,6 @@ def test_letters_go_into_a_topic_of_small_records(pipeline: Pipeline) -> None:
     large = b'{"rating":3,"unique_id":"%b"}' % b"".join(b"%d," % n for n in range(500))
     lay(pipeline, [*good(200), large])
     told = command(pipeline, "replay", "--yes")
-    assert f"1 are too large for {pipeline.input}: left" in told
+    assert f"1 skipped: too large for {pipeline.input}" in told
     assert "200 sent back" in told
     assert sent_back(pipeline) == sorted(good(200), key=str)

@@ -180,7 +180,7 @@ def test_a_report_without_the_tables_says_how_to_make_them_and_ends_with_78(
     told = expected(missing.value)
     assert told
     assert told.exit_code is Exit.SETTING
-    assert str(told).endswith("make them with 'domination schema apply'")
+    assert str(told).endswith("create them with 'domination schema apply'")
 
 
 def test_a_report_of_a_server_too_old_for_the_tables_says_that_and_ends_with_78(

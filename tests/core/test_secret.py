@@ -129,7 +129,7 @@ def test_a_file_that_cannot_be_read_is_named_and_not_shown(
 
 @pytest.mark.parametrize("kind", ["a pipe", "a device", "a directory", "a large file", "no path"])
 def test_only_a_regular_file_of_a_sensible_size_is_read(tmp_path: Path, kind: str) -> None:
-    file, why = tmp_path / "value", "it is no regular file"
+    file, why = tmp_path / "value", "it is not a regular file"
     if kind == "a pipe":
         os.mkfifo(file)
     elif kind == "a device":
@@ -140,7 +140,7 @@ def test_only_a_regular_file_of_a_sensible_size_is_read(tmp_path: Path, kind: st
         file.write_bytes(b"x" * (1 << 20) + b"\n")
         why = "it is larger than 1 MiB"
     else:
-        file, why = Path("a\0b"), "it is no path"
+        file, why = Path("a\0b"), "it is not a path"
     with pytest.raises(DominationError, match=why) as told:
         from_environment({"DOMINATION_GROUP_FILE": str(file)})
     assert told.value.exit_code is Exit.SETTING

@@ -98,15 +98,17 @@ def test_it_says_that_the_disk_of_the_rows_is_full(tmp_path: Path) -> None:
         ended = run(*DOMINATION, *arguments, environment={"PYTHONPATH": str(tmp_path)})
     assert ended.returncode == 1, ended.stdout + ended.stderr
     last = ended.stdout.splitlines()[-1]
-    assert re.search(r" in no table; ClickHouse: .*not enough space.*\(NOT_ENOUGH_SPACE\)$", last)
+    assert re.search(
+        r" not in a table; ClickHouse: .*not enough space.*\(NOT_ENOUGH_SPACE\)$", last
+    )
 
 
 def test_humans_that_no_row_was_made_of_are_where_they_were_seen_last() -> None:
     snapshot = Snapshot(9, 6, 1, 3, {}, [], 0.0, {"not an object": 1})
     assert not snapshot.settled
     assert snapshot.missing() == (
-        "1 in shadow_broken (not an object), 2 in the topic shadow and in no table, "
-        "2 in no topic but dominate"
+        "1 in shadow_broken (not an object), 2 in the topic shadow but not in a table, "
+        "2 only in the topic dominate"
     )
 
 

@@ -149,7 +149,7 @@ def test_trouble_is_told_once_and_its_end_too(
             availability.failed("no answer")
         clock.time = 3.0
         availability.recovered()
-    assert caplog.messages == ["no answer; trying again for 10 s", "going on after 3.0 s"]
+    assert caplog.messages == ["no answer; trying again for 10 s", "working again after 3.0 s"]
 
 
 def test_the_broker_is_asked_after_silence_and_sooner_in_trouble(

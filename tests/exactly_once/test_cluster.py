@@ -121,7 +121,9 @@ def test_a_worker_cut_off_from_its_transactions_coordinator_leaves_its_partition
     cluster.proxies[coordinator].passing.clear()
     cut = time.monotonic()
     for name in ("a", "c"):
-        world.workers[name].until("leaving the group to others: no progress for")
+        world.workers[name].until(
+            "leaving the group, so that others take its partitions: no progress for"
+        )
     assert time.monotonic() - cut < 25
     flows(world, time.time(), 15)
     assert asked(ports[0], "/healthz")[0] == 200

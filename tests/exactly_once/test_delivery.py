@@ -173,7 +173,7 @@ def test_of_more_workers_than_partitions_one_says_that_others_have_them_and_they
     second = pipeline.worker(INSTANCE="second")
     idle = f"assigned no partition of {pipeline.input}: other workers have them"
     eventually(lambda: idle in pipeline.outputs())
-    keeps = f"assigned no other partition of {pipeline.input}: [0] stay"
+    keeps = f"assigned no more partitions of {pipeline.input}: it keeps [0]"
     eventually(lambda: keeps in pipeline.outputs())
     assert [first.stop(), second.stop()] == [0, 0]
 
@@ -295,7 +295,7 @@ def test_of_two_workers_with_one_name_one_goes_on_and_the_other_ends_with_75(
     (ended,) = (each for each in workers if each.process.poll() is not None)
     (alive,) = (each for each in workers if each is not ended)
     assert ended.wait() == 75
-    assert "another has this producer's transactional id" in ended.output
+    assert "another producer has the same transactional id" in ended.output
     pipeline.send(humans(500, seed=2))
     pipeline.drained()
     assert alive.stop() == 0

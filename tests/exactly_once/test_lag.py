@@ -96,7 +96,7 @@ def test_a_partition_that_stands_still_is_told_once_and_so_is_that_it_goes_on(
     world.look(at(8), at(5), seconds=30)
     assert caplog.messages == [
         "stands still: dominate [0] at offset 5 with a lag of 3 for 10 s",
-        "goes on: dominate [0] after 31 s",
+        "moves again: dominate [0] after 31 s",
     ]
 
 

@@ -35,15 +35,18 @@ def ends(topics: Topics = FIT, group: str = "g", options: Options = DEFAULTS) ->
         ({"group": ""}, "is empty"),
         ({"options": Options(name=" ")}, "is empty"),
         ({"topics": Topics("t" * 250, ("bills",), "letters")}, "is longer than 249 characters"),
-        ({"topics": Topics("orders", ("bills/2",), "letters")}, "is no name of a topic"),
-        ({"topics": Topics("orders", ("bills",), "..")}, "is no name of a topic"),
+        ({"topics": Topics("orders", ("bills/2",), "letters")}, "is not a valid topic name"),
+        ({"topics": Topics("orders", ("bills",), "..")}, "is not a valid topic name"),
         ({"group": "g" * 33_000}, "is longer than 4,000 bytes"),
         ({"options": Options(instance="i" * 33_000)}, "is longer than 4,000 bytes"),
         ({"options": Options(name="n" * 33_000)}, "is longer than 4,000 bytes"),
-        ({"options": Options(commit_interval=0)}, "interval is 0 s: it takes 0 to 5"),
-        ({"options": Options(commit_interval=60)}, "interval is 60 s: it takes 0 to 5"),
+        ({"options": Options(commit_interval=0)}, "interval is 0 s: it must be above 0, at most 5"),
+        (
+            {"options": Options(commit_interval=60)},
+            "interval is 60 s: it must be above 0, at most 5",
+        ),
         ({"options": Options(commit_interval=float("nan"))}, "interval is nan s"),
-        ({"options": Options(availability_timeout=0)}, "timeout is 0 s: not above 0"),
+        ({"options": Options(availability_timeout=0)}, "timeout is 0 s: it must be above 0"),
         ({"options": Options(availability_timeout=float("nan"))}, "timeout is nan s"),
     ],
 )
@@ -78,5 +81,5 @@ def test_ends_that_cannot_start_give_their_name_up() -> None:
 
 def test_a_stop_that_cannot_hear_of_a_failure_is_refused() -> None:
     event: Any = Event()
-    with pytest.raises(TypeError, match="no Stop"):
+    with pytest.raises(TypeError, match="not a Stop"):
         Ends({"bootstrap.servers": "127.0.0.1:1"}, FIT, "g", stop=event)

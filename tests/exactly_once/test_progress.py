@@ -199,12 +199,12 @@ def test_commits_that_fail_for_ever_end_with_69_although_the_broker_answers_all_
         pipeline.send(humans(100))
         pipeline.drained()
         proxy.stall_all("EndTxn")
-        calmed = worker.output.count("going on")
+        calmed = worker.output.count("working again")
         pipeline.send(humans(100, seed=2))
         worker.until("trying again")
         assert alive(port)
         assert worker.wait() == 69
-        assert worker.output.count("going on") == calmed
+        assert worker.output.count("working again") == calmed
     (line,) = (line for line in worker.output.splitlines() if "ERROR" in line)
     assert "committing" in line
     assert "8 s" in line

@@ -45,7 +45,7 @@ def test_a_topic_may_refuse_a_carried_timestamp_and_takes_the_time_of_writing(
 
     carried = started("batch")
     assert carried.wait() == 1
-    assert "UnwritableError: a topic refuses what is written to it" in carried.output
+    assert "UnwritableError: a topic refuses a record" in carried.output
     assert "message.timestamp" in carried.output
     assert pipeline.read(pipeline.output).records == []
     started("batch.outcome(batch.items, timestamps=[0] * len(batch.items))")

@@ -97,7 +97,8 @@ class SecureKafka(KafkaServer):
         eventually(lambda: not any(map(self._allows, denied)), what="the end of the broker's ACLs")
 
     def _allows(self, right: Right) -> bool:
-        return bool(self._admin.describe_acls(AclBindingFilter(*_fields(right))).result(PATIENT_SECONDS))
+        asked = self._admin.describe_acls(AclBindingFilter(*_fields(right)))
+        return bool(asked.result(PATIENT_SECONDS))
 
 
 def _authority(directory: Path, name: str) -> Path:

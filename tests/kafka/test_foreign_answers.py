@@ -19,7 +19,7 @@ def told(size: int) -> str:
 @pytest.mark.parametrize("begin", [b"HTTP", b"<!DO", b"\x15\x03\x03\x00"])
 def test_an_answer_that_is_not_kafkas_is_said_to_be_none(begin: bytes) -> None:
     size = int.from_bytes(begin, "big")
-    assert told(size) == "no broker at here:1 (what answers there does not speak Kafka)"
+    assert told(size) == "no broker at here:1 (the server at that address does not speak Kafka)"
 
 
 def test_of_an_answer_that_is_too_large_the_property_is_told() -> None:

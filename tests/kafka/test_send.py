@@ -42,7 +42,7 @@ def test_of_a_broker_that_stops_all_are_counted_and_what_nobody_knows_is_unconfi
     assert sending.unconfirmed == sent - sending.confirmed > 500
     assert str(told.value).startswith(
         f"of {sent:,} records {sending.confirmed:,} were delivered, 0 refused; "
-        f"{sending.unconfirmed:,} are unconfirmed: {own_pipeline.input} may have them, or not ("
+        f"{sending.unconfirmed:,} are unconfirmed: {own_pipeline.input} may or may not have them ("
     )
     assert sending.confirmed <= len(own_pipeline.read(own_pipeline.input).records) <= sent
 

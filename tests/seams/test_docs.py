@@ -274,8 +274,8 @@ def test_what_a_module_of_old_is_called_now_is_there() -> None:
             pkgutil.resolve_name(f"domination.{name}")
 
 
-def test_the_page_names_each_property_that_is_not_free_and_no_other() -> None:
-    _, _, section = CHANGE.read_text().partition("## Properties that are not free")
+def test_the_page_names_each_property_that_cannot_be_changed_and_no_other() -> None:
+    _, _, section = CHANGE.read_text().partition("## Properties that cannot be changed")
     named = re.findall(r"`([a-z.]+\.[a-z.]+|acks)`", section.partition("[`reserved.py`]")[0])
     assert sorted(named) == sorted(RESERVED)
 

@@ -212,7 +212,7 @@ class Stuck:
     """A worker that has turned when the clock stood at 100 for the last time."""
 
     turned = 100.0
-    unready = "is no member of the group yet"
+    unready = "is not a member of the group yet"
 
 
 @pytest.mark.parametrize(("now", "code"), [(159.0, 200), (161.0, 503)])
@@ -223,7 +223,7 @@ def test_a_loop_that_does_not_turn_is_not_alive(now: float, code: int) -> None:
     Health(settings, Lifecycle(), Metrics(settings), sessions, clock=lambda: now)
     assert told(f"127.0.0.1:{port}", "/healthz")[0] == code
     reasons = told(f"127.0.0.1:{port}", "/readyz")[1]["reasons"]
-    assert reasons == ["worker 3 is no member of the group yet"]
+    assert reasons == ["worker 3 is not a member of the group yet"]
 
 
 def test_a_port_that_cannot_be_had_names_the_setting() -> None:

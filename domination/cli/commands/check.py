@@ -19,11 +19,11 @@ from domination.settings import TOPICS, from_environment
 @click.argument("parts", type=click.Choice(check.PARTS), nargs=-1, metavar="[kafka] [clickhouse]")
 @FORMAT
 def command(parts: tuple[str, ...], form: str) -> Exit:
-    """Say what is missing, and how to mend it.
+    """Find what is missing, and say how to fix it.
 
-    Looks at the broker, the topics, the rights, ClickHouse, its tables and its lag; all of it, or
-    the parts that are named. A worker needs Kafka alone. Ends with the exit code of what it found
-    first, or with 0.
+    It checks the broker, the topics, the rights, ClickHouse, its tables and its lag, or only the
+    parts that are named. A worker needs Kafka only. The exit code is that of the first problem, or
+    0 if there is none.
     """
     settings = from_environment(log_level="error")
     log.configure(settings)

@@ -20,7 +20,7 @@ from domination.cli.style import Command
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(context: click.Context, shell: str) -> None:
-    """Print what makes a shell complete these commands."""
+    """Print the script that completes these commands in a shell."""
     found = get_completion_class(shell)
     assert found, shell  # noqa: S101 - click has all three
     whole = context.find_root().command

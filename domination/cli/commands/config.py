@@ -16,11 +16,11 @@ from domination.settings import from_environment
 )
 @FORMAT
 def command(form: str) -> None:
-    """Show the settings in force, secrets hidden.
+    """Show the settings in force; secrets are hidden.
 
-    One NAME=value a line. Any librdkafka property is a setting too: sasl.password is
-    DOMINATION_KAFKA_SASL_PASSWORD. NAME_FILE names a file that has the value of NAME. Ends with 78
-    where librdkafka does not take the properties.
+    Each line is NAME=value. Any librdkafka property is a setting too: sasl.password is
+    DOMINATION_KAFKA_SASL_PASSWORD. NAME_FILE names a file that holds the value of NAME. The exit
+    code is 78 if librdkafka refuses a property.
     """
     settings = from_environment()
     log.configure(settings)

@@ -28,18 +28,18 @@ _READS: Final = ("bootstrap_servers", "dead_letter_topic")
 def _known(_context: click.Context, _parameter: click.Parameter, reason: str | None) -> str | None:
     reasons = [each.value for each in Reason]
     if reason not in (None, *reasons):
-        raise click.UsageError(f"'{reason}' is none of the reasons {', '.join(reasons)}.")
+        raise click.UsageError(f"'{reason}' is not a reason. Reasons are {', '.join(reasons)}.")
     return reason
 
 
-_REASON: Final = click.option("--reason", callback=_known, help="Those with this reason alone.")
+_REASON: Final = click.option("--reason", callback=_known, help="Only those with this reason.")
 
 
 @click.group("dead-letters", cls=Group, examples=["domination dead-letters list"], settings=_READS)
 def command() -> None:
     """List, show and send back the records that could not be used.
 
-    A dead letter is open until it is sent back; 'list' and 'replay' know the open ones.
+    A dead letter is open until it is sent back. 'list' and 'replay' use the open ones only.
     """
 
 
@@ -57,7 +57,7 @@ def command() -> None:
     type=click.IntRange(min=0),
     default=20,
     show_default=True,
-    help="List so many at most; the count is of all.",
+    help="List at most this many; the counts are of all.",
 )
 @FORMAT
 def list_(reason: str | None, limit: int, form: str) -> None:
@@ -71,13 +71,13 @@ def list_(reason: str | None, limit: int, form: str) -> None:
 
 
 def _by_reason(counts: Counter[str]) -> Iterator[str]:
-    """Give a line for each reason, the most frequent first; many are told in one."""
+    """Give a line for each reason, the most frequent first, and one line for the rest."""
     most = counts.most_common(_REASONS)
     for reason, count in most:
         yield f"{count:>11,} {reason}"
     if others := len(counts) - len(most):
         left = counts.total() - sum(count for _, count in most)
-        yield f"{left:>11,} for {others:,} other reasons"
+        yield f"{left:>11,} with {others:,} other reasons"
 
 
 @command.command(
@@ -91,7 +91,7 @@ def _by_reason(counts: Counter[str]) -> Iterator[str]:
 @click.argument("place", metavar="PARTITION:OFFSET")
 @FORMAT
 def show_(place: str, form: str) -> None:
-    """Show one dead letter whole, by the place that 'list' names."""
+    """Show one dead letter in full; 'list' shows its place."""
     partition, _, offset = place.partition(":")
     if not (partition.isdecimal() and offset.isdecimal()):
         raise click.UsageError(f"'{place}' is not PARTITION:OFFSET, as in 0:12")
@@ -111,27 +111,27 @@ def show_(place: str, form: str) -> None:
     "--limit",
     type=click.IntRange(min=1),
     show_default="all",
-    help="Send so many at most.",
+    help="Send at most this many.",
 )
-@click.option("--force", is_flag=True, help="Send those as well that would fail again.")
-@click.option("--yes", is_flag=True, help="Do it; without it nothing is sent.")
+@click.option("--force", is_flag=True, help="Also send those that would fail again.")
+@click.option("--yes", is_flag=True, help="Send them. Without it nothing is sent.")
 def replay(reason: str | None, limit: int | None, force: bool, yes: bool) -> None:  # noqa: FBT001
     """Send open dead letters back to the input topic, each once.
 
-    Key, value and headers are the original's. Without --yes it sends nothing and says what it would
-    send. It leaves the letters that would become dead letters again, unless --force is given. It
-    always leaves a letter that is too large, is not whole, or is no dead letter. On SIGTERM or
-    Ctrl-C it aborts what is under way and ends with 75.
+    Key, value and headers are those of the original record. Without --yes it only says what it
+    would send. It skips dead letters that would fail again, unless --force is given. It always
+    skips a dead letter that is truncated or too large, and a record that is not a dead letter. On
+    SIGTERM or Ctrl-C it aborts the open transaction and ends with 75.
     """
     letters = _letters()
     count, stay = letters.plan(reason, limit, force=force)
     whys = {
-        TRUNCATED: "are not whole",
-        TOO_LARGE: f"are too large for {letters.input_topic}",
-        UNREADABLE: "are no dead letters",
+        TRUNCATED: "truncated",
+        TOO_LARGE: f"too large for {letters.input_topic}",
+        UNREADABLE: "not a dead letter",
     }
     for why, left in stay.most_common():
-        say(f"{left:>11,} {whys.get(why, f'would be {why} again')}: left")
+        say(f"{left:>11,} skipped: {whys.get(why, f'would fail again ({why})')}")
     if yes:
         lifecycle = Lifecycle()
         lifecycle.stop_on_signals()
@@ -139,7 +139,7 @@ def replay(reason: str | None, limit: int | None, force: bool, yes: bool) -> Non
         sent = progress(sends, "dead letters", count)
         say(f"{sent:>11,} sent back to {letters.input_topic}")
     else:
-        say(f"{count:>11,} to send back to {letters.input_topic}; do it with --yes")
+        say(f"{count:>11,} would be sent back to {letters.input_topic}; add --yes to send them")
 
 
 def _plain(value: Any) -> str:

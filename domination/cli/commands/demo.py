@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 @click.option(
     "--humans",
     type=click.IntRange(min=1),
-    show_default="without end",
-    help="Rate so many humans.",
+    show_default="no limit",
+    help="Rate this many humans.",
 )
 @click.option(
     "--rate",
     type=click.FloatRange(min=0, min_open=True),
     default=1000,
     show_default=True,
-    help="Send so many ratings a second.",
+    help="Send this many ratings a second.",
 )
 @click.option(
     "--bad",
@@ -47,16 +47,16 @@ if TYPE_CHECKING:
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    show_default="nowhere",
-    help="Keep the rows here; a later demo adds to them.",
+    show_default="rows are not kept",
+    help="Keep the rows in this directory; a later demo adds to them.",
 )
 def command(
     humans: int | None, rate: float, bad: float, seed: int | None, data: Path | None
 ) -> Exit:
     """Run the whole system in this terminal.
 
-    Kafka and ClickHouse are embedded; Ctrl-C ends it, with 0 if each human is exactly one row
-    or one dead letter.
+    Kafka and ClickHouse are embedded. Ctrl-C ends it. The exit code is 0 if each human is exactly
+    one row or one dead letter.
     """
     monitor = from_environment().monitor
     return run(Plan(humans, rate, bad, seed, data, monitor), say)

@@ -16,6 +16,6 @@ from domination.shadow import judge_all
 )
 @click.argument("ratings", type=int, nargs=-1, required=True, metavar="RATING...")
 def command(ratings: tuple[int, ...]) -> None:
-    """Say what humans with these ratings are; no broker needed."""
+    """Judge ratings; no broker needed."""
     for rating, shadow in zip(ratings, judge_all(ratings), strict=True):
         say(f"{rating} {shadow.label}")

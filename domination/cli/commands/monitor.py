@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     ),
 )
 def command() -> Exit:
-    """Serve a live page of what flows and what is stored.
+    """Serve a live page of rates, lag and rows.
 
-    At DOMINATION_MONITOR, until SIGTERM or Ctrl-C. It only reads, needs neither
-    Kafka nor ClickHouse to start, and says which of them is down and since when.
+    The page is at DOMINATION_MONITOR until SIGTERM or Ctrl-C. It only reads. It starts without
+    Kafka and ClickHouse, and says which of them is down, and since when.
     """
     settings = from_environment()
     with needs_extra("the monitor", "monitor"):

@@ -24,21 +24,21 @@ from domination.worker.lifecycle import Lifecycle
 @click.option(
     "--rate",
     type=click.FloatRange(min=0, min_open=True),
-    show_default="as fast as it goes",
-    help="Send so many ratings a second.",
+    show_default="as fast as possible",
+    help="Send this many ratings a second.",
 )
 @click.option(
     "--count",
     type=click.IntRange(min=0),
-    show_default="without end",
-    help="Send so many ratings.",
+    show_default="no limit",
+    help="Send this many ratings.",
 )
 @SEED
 def command(rate: float | None, count: int | None, seed: int | None) -> None:
-    """Send HumanRatings to the topic dominate.
+    """Send random ratings to the topic dominate.
 
-    Ends after --count, or on SIGTERM or Ctrl-C. Ratings are 0 to 100, unique ids are UUIDs; every
-    delivery is confirmed.
+    Ratings are integers from 0 to 100; unique ids are UUIDs. It ends after --count ratings, or on
+    SIGTERM or Ctrl-C, when Kafka has confirmed every delivery.
     """
     settings = from_environment()
     log.configure(settings)

@@ -20,7 +20,7 @@ from domination.settings import from_environment
 )
 @FORMAT
 def command(form: str) -> None:
-    """Count the rows of each type, and broken records."""
+    """Count the rows by type, and the broken records."""
     with closing(Server(from_environment())) as server:
         found = report(server)
     show(form, found.json(), found.lines())

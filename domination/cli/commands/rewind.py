@@ -47,7 +47,7 @@ def _goal(_context: click.Context, _parameter: click.Parameter, text: str) -> Go
 @click.option("--skip", is_flag=True, help="Move forward as well; records between are not judged.")
 @click.option("--yes", is_flag=True, help="Do it; without it nothing is moved.")
 def command(where: Goal, partition: int | None, skip: bool, yes: bool) -> None:  # noqa: FBT001
-    """Move the stopped workers' group back in the input topic.
+    """Move the group of stopped workers back in the input topic.
 
     The workers started next judge the records from there on again and write their results again:
     readers of the output topic see those a second time. Without --yes it moves nothing and says

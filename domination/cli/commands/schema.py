@@ -27,7 +27,7 @@ _FILLED_IN: Final = (
 
 @click.group("schema", cls=Group, examples=["domination schema print", "domination schema apply"])
 def command() -> None:
-    """Print or make ClickHouse's tables."""
+    """Print or create the tables in ClickHouse."""
 
 
 @command.command(
@@ -37,9 +37,9 @@ def command() -> None:
 )
 @click.option("--show-secrets", is_flag=True, help="Print the password of ClickHouse's user too.")
 def print_(*, show_secrets: bool) -> None:
-    """Print the statements that make the tables, the settings filled in; no ClickHouse needed.
+    """Print the statements that create the tables; no ClickHouse needed.
 
-    In the place of a password they have [HIDDEN], as ClickHouse shows it.
+    Passwords are printed as [HIDDEN], as ClickHouse shows them.
     """
     for _, sql in schema.statements(from_environment(), secrets=show_secrets):
         for line in f"{sql};\n".split("\n"):
@@ -48,11 +48,11 @@ def print_(*, show_secrets: bool) -> None:
 
 @command.command(examples=["domination schema apply"], settings=("clickhouse_url", *_FILLED_IN))
 def apply() -> None:
-    """Make the tables that are missing; what is there stays.
+    """Create the tables that are missing; rows that are there stay.
 
-    A stream that reads with other settings is made again, and so is one with a password, which
-    ClickHouse hides; nothing is lost or read twice by that.
-    Broken records that are kept for another time are kept for the one set.
+    If the stream reads with other settings, it is created again; no record is lost or read twice.
+    A stream with a password is always created again, since ClickHouse hides the password.
+    If broken records are kept for another number of days, that number is changed.
     """
     settings = from_environment()
     with closing(Server(settings)) as server:

@@ -24,20 +24,20 @@ from domination.settings import TOPICS, from_environment
     type=click.IntRange(min=1),
     default=12,
     show_default=True,
-    help="Make so many of each topic: as many workers can share it out.",
+    help="Create each topic with this many; each worker needs at least one.",
 )
 @click.option(
     "--replication-factor",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Keep so many copies, each on another broker.",
+    help="Keep this many copies, each on another broker.",
 )
 def command(partitions: int, replication_factor: int) -> None:
-    """Make the three topics; one that exists is left as it is."""
+    """Create the three topics; existing topics are not changed."""
     settings = from_environment()
     log.configure(settings)
     cluster = Cluster(connection.of(settings))
     for topic, found in cluster.make(settings.topics, partitions, replication_factor):
-        what = f"exists, left as it is, {found}" if found else f"made, {partitions}"
+        what = f"exists, not changed, {found}" if found else f"created, {partitions}"
         say(f"{topic}: {what} partitions")

@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     "-l",
     "--log-level",
     type=click.Choice(LOG_LEVELS, case_sensitive=False),
-    help="Wins over DOMINATION_LOG_LEVEL.",
+    help="Overrides DOMINATION_LOG_LEVEL.",
 )
 @click.option(
     "--log-format",
     type=click.Choice(LOG_FORMATS, case_sensitive=False),
-    help="Wins over DOMINATION_LOG_FORMAT.",
+    help="Overrides DOMINATION_LOG_FORMAT.",
 )
 @click.option(
     "-w",
@@ -44,18 +44,18 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Run so many workers in this process; each is a member of the group.",
+    help="Run this many workers in this process; each is a member of the group.",
 )
 @click.option(
     "-i",
     "--process-id",
     type=click.IntRange(min=0),
-    help="Take this place in a Bytewax cluster.",
+    help="Number of this process in a Bytewax cluster.",
 )
 @click.option(
     "-a",
     "--addresses",
-    help="Find its processes at these, all of them: host:port, separated by ';'.",
+    help="Addresses of all processes of the cluster: host:port, separated by ';'.",
 )
 def command(
     log_level: str | None,
@@ -66,10 +66,10 @@ def command(
 ) -> Exit:
     """Turn ratings into shadows until SIGTERM or Ctrl-C.
 
-    The same program as 'python -m bytewax.run dataflows.dominate:flow'. Start as many as there are
-    partitions, on any host: they share the topic out among themselves.
+    It is the same program as 'python -m bytewax.run dataflows.dominate:flow'. Start up to as many
+    workers as the topic has partitions, on any host. They share the partitions.
     """
     if (process_id is None) != (addresses is None):
-        raise click.UsageError("--process-id and --addresses belong together.")
+        raise click.UsageError("--process-id and --addresses must be given together.")
     settings = from_environment(log_level=log_level, log_format=log_format)
     return run(settings, workers, process_id, addresses.split(";") if addresses else None)
