@@ -108,7 +108,7 @@ def test_a_new_topic_is_filled_at_once_although_its_leaders_may_not_know_of_it_y
 def test_a_leader_that_does_not_answer_tells_no_offset(site: Site, tmp_path: Path) -> None:
     pipeline = Pipeline(site.servers, tmp_path).create()
     places = from_first(pipeline.input, 4)
-    cut_off = Cluster(Connection({"bootstrap.servers": site.begin["REFUSED"]}), 2)
+    cut_off = Cluster(Connection({"bootstrap.servers": site.begin["REFUSED"]}), 5)
     with pytest.raises(KafkaException, match="no answer of the leader"):
         cut_off.end_offsets(places)
 

@@ -132,7 +132,7 @@ def test_a_dead_letter_whose_header_has_no_readable_name_is_sent_without_its_own
     for value in (b"bad", b'{"rating":3,"unique_id":"x"}'):
         foreign.send(pipeline.bootstrap_servers, pipeline.input, value, b"key", headers)
     worker = pipeline.worker()
-    pipeline.drained(30)
+    pipeline.drained()
     assert worker.stop() == 0
     (letter,) = pipeline.read(pipeline.dead).records
     assert (letter.value(), letter.key()) == (b"bad", b"key")
@@ -158,7 +158,7 @@ def test_a_record_that_is_small_only_while_compressed_stops_nothing(pipeline: Pi
     producer.flush()
     pipeline.send(humans(100))
     worker = pipeline.worker(KAFKA_RECEIVE_MESSAGE_MAX_BYTES="400000000")
-    pipeline.drained(30)
+    pipeline.drained()
     assert worker.stop() == 0
     (letter,) = pipeline.read(pipeline.dead).records
     told = dict(letter.headers() or [])

@@ -18,7 +18,7 @@ def test_what_is_broken_is_kept_for_the_days_set_whatever_its_own_timestamp_says
     core.execute(dict(schema.statements(Settings(clickhouse_broken_ttl_days=3)))[schema.BROKEN])
     core.execute(
         "INSERT INTO shadow_broken SELECT 'shadow', 0, number, '2299-12-31 00:00:00', 'x', 'y',"
-        " now() - toIntervalDay(number) + 60, 0 FROM numbers(10)"
+        " now() - toIntervalDay(number) + 3600, 0 FROM numbers(10)"
     )
     core.execute(
         "INSERT INTO shadow_broken (kafka_topic, kafka_offset, kafka_timestamp)"

@@ -21,7 +21,7 @@ from domination.errors import Exit
 from domination.settings import Settings
 from harness.clickhouse_server import INSERT, INSERT_BROKEN, PASSWORD
 from harness.kafka_server import free_ports
-from harness.processes import DOMINATION, run
+from harness.processes import DOMINATION, PATIENT_SECONDS, run
 
 if TYPE_CHECKING:
     import subprocess
@@ -40,7 +40,7 @@ COMMANDS: Final = (("schema", "apply"), ("report",), ("check", "clickhouse"))
 def peer() -> Iterator[socket.socket]:
     """Give a port that takes connections; what it says is the test's."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.settimeout(30)
+        listening.settimeout(PATIENT_SECONDS)
         yield listening
 
 
@@ -128,10 +128,10 @@ def test_a_server_that_stops_answering_is_one_line_and_69(
     clickhouse_server: ClickHouseServer,
 ) -> None:
     with (
-        server(f"{clickhouse_server.url()}?send_receive_timeout=0.5") as asked,
+        server(f"{clickhouse_server.url()}?send_receive_timeout=1.5") as asked,
         pytest.raises(NoServerError, match=r"no ClickHouse at .* \(timed out\)"),
     ):
-        asked.execute("SELECT sleep(1)")
+        asked.execute("SELECT sleep(3)")
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])

@@ -101,7 +101,7 @@ def test_100_000_ratings_become_rows_counted_as_an_independent_count_does(
     pipeline.send(records)
     pipeline.drained()
     assert worker.stop() == 0
-    eventually(lambda: core.count("shadow") >= len(records), 120, "all rows")
+    eventually(lambda: core.count("shadow") >= len(records), what="all rows")
     judged = Counter(judge(orjson.loads(value or b"")["rating"]).label for value, _ in records)
     found = report(core)
     assert found.counts == dict(judged.most_common())

@@ -16,7 +16,7 @@ import pytest
 from domination.demo.counts import Snapshot
 from harness import listening
 from harness.kafka_server import free_ports, small_disk
-from harness.processes import CLEAN, DOMINATION, ROOT, run
+from harness.processes import CLEAN, DOMINATION, PATIENT_SECONDS, ROOT, run
 from harness.terminal import written
 
 
@@ -81,14 +81,21 @@ def test_it_says_where_humans_are_that_are_neither_rows_nor_dead_letters_and_end
     assert int(last[1]) + int(last[2]) == 300
 
 
-IMPATIENT = """
+# It waits for the rows until ClickHouse has said why there will be none.
+UNTIL_TOLD = """
+import time
 from domination.demo import run
-run._LAST_SECONDS = 3.0
+
+def wait(sent, tally, view):
+    while not tally.why_not_stored():
+        time.sleep(0.1)
+
+run._wait_for_rows = wait
 """
 
 
 def test_it_says_that_the_disk_of_the_rows_is_full(tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text(IMPATIENT)
+    (tmp_path / "sitecustomize.py").write_text(UNTIL_TOLD)
     disk = tmp_path / "disk"
     with small_disk(disk, megabytes=1) as mounted:
         if not mounted:
@@ -124,14 +131,14 @@ def test_it_listens_here_only_and_ctrl_c_ends_it_with_0_and_leaves_nothing(
     for line in demo.stdout:
         if re.search(r", [1-9][\d,]* rows, ", line):
             break
-    with urllib.request.urlopen(address[0], timeout=10) as page:
+    with urllib.request.urlopen(address[0], timeout=PATIENT_SECONDS) as page:
         assert "ClickHouse" in page.read().decode()
     running = [int(line.split()[0]) for line in processes(scratch)]
     assert len(running) == 2
     heard = set().union(*map(listening.addresses, running))
     assert heard == {IPv4Address("127.0.0.1")}
     demo.send_signal(signal.SIGINT)
-    rest, _ = demo.communicate(timeout=90)
+    rest, _ = demo.communicate(timeout=PATIENT_SECONDS)
     assert demo.returncode == 0
     assert re.search(r"([\d,]+) humans = \1 rows \+ 0 dead letters, each row once", rest)
     assert list(scratch.iterdir()) == []
@@ -144,7 +151,7 @@ def test_a_second_ctrl_c_ends_it_at_once_and_leaves_nothing_either(scratch: Path
     next(line for line in demo.stdout if "ratings" in line)
     demo.send_signal(signal.SIGINT)
     demo.send_signal(signal.SIGTERM)
-    demo.communicate(timeout=90)
+    demo.communicate(timeout=PATIENT_SECONDS)
     assert demo.returncode in {128 + signal.SIGINT, 128 + signal.SIGTERM}
     assert list(scratch.iterdir()) == []
     assert processes(scratch) == []
@@ -192,7 +199,7 @@ def test_a_second_demo_on_the_same_rows_is_one_line_and_78(scratch: Path, tmp_pa
     next(line for line in first.stdout if "ratings" in line)
     ended = run(*DOMINATION, "demo", "--humans", "1", "--data", rows)
     first.send_signal(signal.SIGINT)
-    first.communicate(timeout=90)
+    first.communicate(timeout=PATIENT_SECONDS)
     assert ended.returncode == 78
     # ClickHouse says in a line before it what it could not lock.
     line = ended.stderr.splitlines()[-1]

@@ -16,15 +16,15 @@ from chaos_cluster import PARTITIONS, scene
 from conftest import need
 from harness.kafka_cluster import KafkaCluster
 from harness.kafka_server import free_ports, why_not
-from harness.processes import eventually
+from harness.processes import PATIENT_SECONDS, eventually
 from harness.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-_DEAD_SECONDS = 12
-_RECOVERED_SECONDS = 30
+_NOBODY = -1
+"""Leads a partition while its leader is known to be dead and there is no other yet."""
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +52,11 @@ def world(cluster: KafkaCluster, tmp_path: Path) -> Iterator[World]:
         made.close()
 
 
-def flows(world: World, since: float, seconds: float = _RECOVERED_SECONDS) -> None:
+def flows(world: World, since: float) -> None:
     """Wait until records of every partition come again."""
     eventually(
-        lambda: world.onlooker.flows(since, PARTITIONS), seconds, world.pipeline.outputs()[-5000:]
+        lambda: world.onlooker.flows(since, PARTITIONS),
+        what=lambda: world.pipeline.outputs()[-5000:],
     )
 
 
@@ -66,18 +67,20 @@ def whole(world: World) -> None:
     assert {name: each[:5] for name, each in found.items() if each} == {}
 
 
-def killed_for_a_while(cluster: KafkaCluster, broker: int) -> None:
-    """Kill a broker, and start it again once its death has been noticed."""
+def killed_for_a_while(cluster: KafkaCluster, coordinator: Callable[[], int]) -> None:
+    """Kill a coordinator, and start it again once another broker has taken its place."""
+    broker = coordinator()
     cluster.brokers[broker].kill()
-    time.sleep(_DEAD_SECONDS)
+    eventually(lambda: coordinator() not in {broker, _NOBODY})
     cluster.brokers[broker].start()
 
 
 def test_coordinators_that_are_killed_end_no_worker(world: World) -> None:
     cluster = world.cluster
-    killed_for_a_while(cluster, cluster.group_coordinator(world.pipeline.group))
+    group, transactional_id = world.pipeline.group, world.transactional_id("a")
+    killed_for_a_while(cluster, lambda: cluster.group_coordinator(group))
     flows(world, time.time())
-    killed_for_a_while(cluster, cluster.transaction_coordinator(world.transactional_id("a")))
+    killed_for_a_while(cluster, lambda: cluster.transaction_coordinator(transactional_id))
     flows(world, time.time())
     whole(world)
 
@@ -85,7 +88,7 @@ def test_coordinators_that_are_killed_end_no_worker(world: World) -> None:
 def asked(port: int, path: str) -> tuple[int, list[str]]:
     """Ask a worker's HTTP server; give the status and the reasons."""
     try:
-        with urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        with urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENT_SECONDS) as answer:
             return answer.status, json.load(answer)["reasons"]
     except HTTPError as error:
         return error.code, json.load(error)["reasons"]
@@ -119,25 +122,24 @@ def test_a_worker_cut_off_from_its_transactions_coordinator_leaves_its_partition
     flows(world, time.time())
 
     cluster.proxies[coordinator].passing.clear()
-    cut = time.monotonic()
     for name in ("a", "c"):
+        # After 15 s; who goes on trying ends after 120.
         world.workers[name].until(
-            "leaving the group, so that others take its partitions: no progress for"
+            "leaving the group, so that others take its partitions: no progress for", 90
         )
-    assert time.monotonic() - cut < 25
-    flows(world, time.time(), 15)
+    flows(world, time.time())
     assert asked(ports[0], "/healthz")[0] == 200
     status, (reason,) = asked(ports[0], "/readyz")
     assert status == 503
     assert "has left the group: no progress for" in reason
 
-    assert world.workers["c"].stop(signal.SIGTERM, 15) == 0
+    assert world.workers["c"].stop(signal.SIGTERM, 60) == 0
 
     cluster.proxies[coordinator].passing.set()
     world.workers["a"].until("joining the group again")
     eventually(lambda: asked(ports[0], "/readyz")[0] == 200)
     flows(world, time.time())
     # Only the one that was cut off has left; what it waits for at its end is not its own.
-    assert world.pipeline.outputs().count("leaving the group") == 2
+    assert "leaving the group" not in world.workers["b"].output
     world.ends.clear()
     whole(world)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import orjson
@@ -55,7 +57,7 @@ def test_a_bytewax_cluster_is_as_exact(pipeline: Pipeline) -> None:
     addresses = ";".join(f"127.0.0.1:{port}" for port in free_ports(2))
     cluster = [pipeline.worker("-i", str(place), "-a", addresses) for place in range(2)]
     pipeline.drained()
-    assert pipeline.members() == 2
+    eventually(lambda: pipeline.members() == 2)
     for worker in cluster:
         worker.process.send_signal(signal.SIGTERM)
     assert [worker.wait() for worker in cluster] == [0, 0]
@@ -65,6 +67,7 @@ def test_a_bytewax_cluster_is_as_exact(pipeline: Pipeline) -> None:
 def test_the_key_goes_along_and_the_stamp_is_now(pipeline: Pipeline) -> None:
     pipeline.create(partitions=1)
     pipeline.send([(b'{"rating":15,"unique_id":"x"}', b"a key")])
+    began = utc_now()
     worker = pipeline.worker()
     pipeline.drained()
     assert worker.stop() == 0
@@ -72,8 +75,12 @@ def test_the_key_goes_along_and_the_stamp_is_now(pipeline: Pipeline) -> None:
     shadow = orjson.loads(record.value() or b"")
     assert record.key() == b"a key"
     assert (shadow["type"], shadow["unique_id"]) == (3, "x")
-    now = time.strftime("%Y-%m-%d %H:", time.gmtime())
-    assert shadow["emit_timestamp"].startswith(now[:-3])
+    assert began <= shadow["emit_timestamp"] <= utc_now()
+
+
+def utc_now() -> str:
+    """Give the time as a shadow has it."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
 
 
 def test_a_shadow_carries_the_headers_and_the_timestamp_of_its_rating(pipeline: Pipeline) -> None:
@@ -129,16 +136,16 @@ def test_aborted_ratings_of_a_transactional_producer_are_never_judged(pipeline: 
     pipeline.create(partitions=1)
     config = {"bootstrap.servers": pipeline.bootstrap_servers, "transactional.id": pipeline.group}
     producer = Producer(config)
-    producer.init_transactions(10)
+    producer.init_transactions(60)
     for number in range(6):
         producer.begin_transaction()
         unique_id = b"%d" % number
         producer.produce(pipeline.input, b'{"rating":1,"unique_id":"%b"}' % unique_id)
         producer.flush()
         if number % 2:
-            producer.abort_transaction(10)
+            producer.abort_transaction(60)
         else:
-            producer.commit_transaction(10)
+            producer.commit_transaction(60)
     worker = pipeline.worker()
     eventually(lambda: len(pipeline.read(pipeline.output).records) == 3)
     assert worker.stop() == 0
@@ -155,11 +162,11 @@ def test_a_signal_drains_commits_leaves_the_group_and_ends_with_0(
     worker.until("worker-1: assigned")
     pipeline.send(humans(500))
     pipeline.drained()
-    assert pipeline.members() == 2
+    eventually(lambda: pipeline.members() == 2)
     started = time.monotonic()
     assert worker.stop(number) == 0
-    # It takes a tenth of a second; no time-out of ours or of Kafka's is as short as this.
-    assert time.monotonic() - started < 5
+    # It takes a tenth of a second; a transaction that is only left alone takes ten.
+    assert time.monotonic() - started < 9
     assert pipeline.members() == 0
 
 
@@ -200,8 +207,8 @@ def test_a_worker_killed_and_started_again_takes_its_own_place_at_once(pipeline:
     started = time.monotonic()
     second = pipeline.worker()
     pipeline.drained()
-    # Far below the session time-out, after which any other worker would have its partitions.
-    assert time.monotonic() - started < 8
+    # Below the session time-out of 45 s, after which any other worker would have its partitions.
+    assert time.monotonic() - started < 40
     assert second.stop() == 0
     pipeline.exactly_once()
 
@@ -218,7 +225,7 @@ def test_an_intruder_with_its_transactional_id_ends_the_worker_with_75(pipeline:
             "transactional.id": f"domination/{pipeline.group}/mine-0",
         }
     )
-    intruder.init_transactions(10)
+    intruder.init_transactions(60)
     before = len(pipeline.read(pipeline.output, "read_uncommitted").records)
     pipeline.send(humans(100, seed=2))
     assert worker.wait() == 75
@@ -287,10 +294,15 @@ def test_of_two_workers_with_one_name_one_goes_on_and_the_other_ends_with_75(
     pipeline.create()
     workers = [pipeline.worker(INSTANCE="mine")]
     pipeline.started()
+
+    def one_ended() -> bool:
+        return any(each.process.poll() is not None for each in workers)
+
     with ThreadPoolExecutor(1) as pool:
-        sending = pool.submit(pipeline.send, humans(8_000 if rate else 0), rate)
+        load = takewhile(lambda _: not one_ended(), humans(1_000_000 if rate else 0))
+        sending = pool.submit(pipeline.send, load, rate)
         workers.append(pipeline.worker(INSTANCE="mine"))
-        eventually(lambda: any(each.process.poll() is not None for each in workers), 20)
+        eventually(one_ended)
         sending.result()
     (ended,) = (each for each in workers if each.process.poll() is not None)
     (alive,) = (each for each in workers if each is not ended)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from confluent_kafka import KafkaException, Producer, TopicPartition
 
-from harness.processes import DOMINATION, HURT, eventually, run
+from harness.processes import DOMINATION, HURT, PATIENT_SECONDS, eventually, run
 from harness.records import humans
 
 if TYPE_CHECKING:
@@ -25,12 +25,12 @@ def send_in_a_transaction(pipeline: Pipeline, count: int) -> None:
     producer = Producer(
         {"bootstrap.servers": pipeline.bootstrap_servers, "transactional.id": pipeline.group}
     )
-    producer.init_transactions(10)
+    producer.init_transactions(60)
     producer.begin_transaction()
     for value, key in humans(count):
         producer.produce(pipeline.input, value, key)
         pipeline.sent.append((value, key))
-    producer.commit_transaction(10)
+    producer.commit_transaction(60)
     eventually(lambda: marked(pipeline, count))
 
 
@@ -49,13 +49,13 @@ def delete_all(pipeline: Pipeline) -> None:
         for partition, end in pipeline.ends(pipeline.input).items()
     ]
     for deleted in pipeline.admin.delete_records(ends).values():
-        deleted.result(30)
+        deleted.result(PATIENT_SECONDS)
 
 
 def forget_offsets(pipeline: Pipeline) -> None:
     """Let the group's offsets expire, as after a week without members."""
     eventually(lambda: pipeline.members() == 0)
-    pipeline.admin.delete_consumer_groups([pipeline.group])[pipeline.group].result(30)
+    pipeline.admin.delete_consumer_groups([pipeline.group])[pipeline.group].result(PATIENT_SECONDS)
 
 
 def lost_its_offsets(worker: Worker) -> bool:

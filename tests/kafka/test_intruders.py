@@ -127,7 +127,7 @@ def _outcome(kafka: SecureKafka, guest: Guest, name: str) -> Outcome:
         guest.drained()
         kafka.deny([missing])
         guest.send(needing)
-    code = worker.wait(100)
+    code = worker.wait()
     commands = {
         each: run(*DOMINATION, *COMMANDS[each], environment=guest.environment)
         for each in (case.commands if name in CASES else ())
@@ -241,7 +241,7 @@ def test_librdkafka_logs_no_password_at_its_most_talkative(
     settings = from_environment(guest.environment | {"DOMINATION_KAFKA_DEBUG": "all"})
     config = connection.of(settings).config({})
     client = AdminClient(config, logger=logging.getLogger("talkative"))
-    client.list_topics(timeout=10)
+    client.list_topics(timeout=60)
     client.poll(1)
     assert "sasl.password" in caplog.text
     assert PASSWORD not in caplog.text
@@ -324,7 +324,7 @@ def test_who_reads_without_joining_is_told_of_the_group_and_not_of_a_topic(
     with closing(Tail(connection.of(settings), settings.group)) as tail:
         tail.follow(from_first(guest.input, 4))
         with pytest.raises(RefusedError, match=f"no right to READ on group {guest.group}$"):
-            eventually(lambda: bool(list(tail.new(1))), 30)
+            eventually(lambda: bool(list(tail.new(1))))
 
 
 @pytest.mark.parametrize("lacking", [None, *MONITORS])

@@ -18,7 +18,7 @@ from domination.shadow import LABELS
 from harness import listening
 from harness.kafka_server import free_ports
 from harness.pipeline import Pipeline
-from harness.processes import DOMINATION, eventually, run
+from harness.processes import DOMINATION, PATIENT_SECONDS, eventually, run
 from harness.records import BAD, mixed
 
 if TYPE_CHECKING:
@@ -51,8 +51,7 @@ class Screen(NamedTuple):
         """Wait until it has these figures."""
         eventually(
             lambda: {name: self.figure(name) for name in figures} == figures,
-            30,
-            f"{figures} in {self.page.inner_text('body')}",
+            what=lambda: f"{figures} in {self.page.inner_text('body')}",
         )
 
     def counts(self) -> dict[str, int]:
@@ -69,7 +68,7 @@ class Screen(NamedTuple):
         return self.page.inner_text(f"[data-source={name}]")
 
     def is_up(self, *names: str) -> None:
-        eventually(lambda: all(self.source(name) == f"{name} up" for name in names), 40)
+        eventually(lambda: all(self.source(name) == f"{name} up" for name in names))
 
 
 def address_of(monitor: Worker) -> str:
@@ -94,6 +93,7 @@ def look(chromium: Browser) -> Iterator[Callable[..., Screen]]:
             viewport={"width": width, "height": height},
             color_scheme="dark" if mode == "dark" else "light",
         )
+        context.set_default_timeout(PATIENT_SECONDS * 1000)
         contexts.append(context)
         page = context.new_page()
 
@@ -148,7 +148,7 @@ def system(
     store(server, 3_000)
     monitor = pipeline.worker(command=MONITOR, MONITOR="0", CLICKHOUSE_URL=server.url())
     yield pipeline, monitor
-    assert monitor.stop(signal.SIGTERM, seconds=5) == 0
+    assert monitor.stop(signal.SIGTERM, seconds=60) == 0
     assert "Traceback" not in monitor.output
     pipeline.end()
 
@@ -194,8 +194,9 @@ def test_its_numbers_are_those_of_clickhouse_and_kafka_and_they_move(
     reasons = [str(each["domination.error.reason"], "utf-8") for each in letters]  # type: ignore[arg-type]
     screen.shows(stored(server) | {"lag": "0", "letters": f"{len(letters):,}"})
     found = ask(server, "SELECT toString(type), count() FROM shadow FINAL GROUP BY type")
-    assert screen.counts() == dict(found)
-    assert screen.numbers("data-reason") == {name: reasons.count(name) for name in BAD.values()}
+    eventually(lambda: screen.counts() == dict(found))
+    by_reason = {name: reasons.count(name) for name in BAD.values()}
+    eventually(lambda: screen.numbers("data-reason") == by_reason)
     # Now more comes, and nobody judges it.
     committed = pipeline.committed()
     pipeline.send(mixed(1_000, seed=2))
@@ -204,9 +205,13 @@ def test_its_numbers_are_those_of_clickhouse_and_kafka_and_they_move(
     eventually(lambda: screen.rate("shadows") > 0)
     behind = len(pipeline.sent) - sum(committed.values())
     screen.shows(stored(server) | {"lag": f"{behind:,}"})
-    lags = screen.numbers("data-lag")
-    assert sum(lags[f"worker-{number}"] for number in committed) == behind
-    assert float(screen.figure("age").removesuffix(" s")) < 60
+
+    def told() -> int:
+        lags = screen.numbers("data-lag")
+        return sum(lags[f"worker-{number}"] for number in committed)
+
+    eventually(lambda: told() == behind)
+    assert float(screen.figure("age").removesuffix(" s")) < 600
 
 
 def test_a_name_that_is_a_script_is_shown_and_not_run(
@@ -217,7 +222,7 @@ def test_a_name_that_is_a_script_is_shown_and_not_run(
     name = '<img src="//192.0.2.1/x" onerror="console.error(1)">'
     screen = look(system[1])
     store(server, 20, name)
-    eventually(lambda: name in screen.page.inner_text(".humans"), 30)
+    eventually(lambda: name in screen.page.inner_text(".humans"))
     assert screen.page.locator("img").count() == 0
 
 
@@ -226,7 +231,7 @@ def test_it_fits_every_screen_and_follows_the_light(
 ) -> None:
     for width, height, mode in SCREENS:
         page = look(system[1], width, height, mode).page
-        eventually(lambda p=page: p.locator(".nicegui-echart svg path").count() > 9, 30)  # type: ignore[misc]
+        eventually(lambda p=page: p.locator(".nicegui-echart svg path").count() > 9)  # type: ignore[misc]
         assert page.evaluate("document.documentElement.scrollWidth") == width
         ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
         brightness = sum(map(int, re.findall(r"\d+", ground)))
@@ -241,16 +246,21 @@ def hurt_and_mended(
     screen: Screen, name: str, kept: dict[str, str], hurt: Callable[[], None]
 ) -> None:
     """See that a source that is `hurt` is told, with the time, beside what it told last."""
-    before = datetime.now(timezone.utc) - timedelta(seconds=2)
+    # It is down since it was asked in vain, which may have been before.
+    before = datetime.now(timezone.utc) - timedelta(seconds=60)
     hurt()
     # The question that was under way has another answer than those after it.
     down = r"down since (\d\d:\d\d:\d\d) UTC: .*no (broker|ClickHouse) at"
-    eventually(lambda: bool(re.search(down, screen.source(name))), 60)
+    eventually(lambda: bool(re.search(down, screen.source(name))))
     found = re.search(down, screen.source(name))
     assert found, screen.source(name)
-    assert f"{before:%H:%M:%S}" <= found[1] <= f"{datetime.now(timezone.utc):%H:%M:%S}"
+    told = datetime.strptime(f"{before:%Y-%m-%d} {found[1]} +0000", "%Y-%m-%d %H:%M:%S %z")
+    if told < before - timedelta(hours=12):  # Midnight has passed.
+        told += timedelta(days=1)
+    assert before.replace(microsecond=0) <= told <= datetime.now(timezone.utc)
     screen.shows(kept)
-    assert screen.page.locator(".figure.stale", has_text="as of").count() == 4
+    stale = screen.page.locator(".figure.stale", has_text="as of")
+    eventually(lambda: stale.count() == 4)
     other = {"Kafka": "ClickHouse", "ClickHouse": "Kafka"}[name]
     assert screen.source(other) == f"{other} up"
 
@@ -269,7 +279,7 @@ def test_a_clickhouse_that_dies_is_told_and_its_numbers_stay_until_it_is_back(
     screen.is_up("ClickHouse")
     screen.shows(stored(server))
     assert stored(server) != kept
-    assert screen.page.locator(".stale").count() == 0
+    eventually(lambda: screen.page.locator(".stale").count() == 0)
 
 
 def test_a_kafka_that_dies_is_told_and_its_numbers_stay_until_it_is_back(
@@ -285,7 +295,7 @@ def test_a_kafka_that_dies_is_told_and_its_numbers_stay_until_it_is_back(
     pipeline.send(mixed(100, seed=3))
     behind = len(pipeline.sent) - sum(pipeline.committed().values())
     screen.shows({"lag": f"{behind:,}"})
-    assert screen.page.locator(".stale").count() == 0
+    eventually(lambda: screen.page.locator(".stale").count() == 0)
 
 
 def test_without_either_server_it_starts_and_says_so_and_ends_with_0(
@@ -298,13 +308,15 @@ def test_without_either_server_it_starts_and_says_so_and_ends_with_0(
     )
     screen = look(monitor)
     for name in ("Kafka", "ClickHouse"):
-        eventually(lambda n=name: "down since" in screen.source(n), 30)  # type: ignore[misc]
+        eventually(lambda n=name: "down since" in screen.source(n))  # type: ignore[misc]
     assert screen.figure("humans") == "-"
-    with urllib.request.urlopen(f"{address_of(monitor)}/healthz", timeout=10) as answer:
+    with urllib.request.urlopen(
+        f"{address_of(monitor)}/healthz", timeout=PATIENT_SECONDS
+    ) as answer:
         assert answer.status == 200
     assert {str(each) for each in heard(monitor)} == {"127.0.0.1"}
     screen.page.close()
-    assert monitor.stop(signal.SIGINT, seconds=5) == 0
+    assert monitor.stop(signal.SIGINT, seconds=60) == 0
     assert "Traceback" not in monitor.output
 
 

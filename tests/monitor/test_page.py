@@ -7,6 +7,7 @@ import json
 import re
 import signal
 import socket
+import statistics
 import threading
 import time
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -22,7 +23,7 @@ from domination.monitor.guard import MOST_VIEWERS
 from harness.kafka_server import free_ports
 from harness.page_proxy import PageProxy
 from harness.pipeline import Pipeline
-from harness.processes import DOMINATION, eventually
+from harness.processes import DOMINATION, PATIENT_SECONDS, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +40,12 @@ class Answer(NamedTuple):
     status: int
     headers: http.client.HTTPMessage
     text: str
-    seconds: float
+    began: float
+    ended: float
+
+    @property
+    def seconds(self) -> float:
+        return self.ended - self.began
 
 
 class Site(NamedTuple):
@@ -52,11 +58,21 @@ class Site(NamedTuple):
     def ask(self, path: str = "/", **headers: str) -> Answer:
         """Ask as no browser does: only with these headers."""
         began = time.monotonic()
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as client:
+        with closing(
+            http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENT_SECONDS)
+        ) as client:
             client.request("GET", path, headers=headers)
             answer = client.getresponse()
             text = answer.read().decode()
-            return Answer(answer.status, answer.headers, text, time.monotonic() - began)
+            return Answer(answer.status, answer.headers, text, began, time.monotonic())
+
+    def healthy(self) -> None:
+        """Ask as Kubernetes does, which waits for a second: most answers have to come in time."""
+        took = []
+        for _ in range(11):
+            took.append(self.ask("/healthz").seconds)
+            time.sleep(0.1)
+        assert statistics.median(took) < 1, took
 
     def client_id(self) -> str:
         """Open the page, without a socket."""
@@ -78,7 +94,7 @@ class Site(NamedTuple):
         return connect(
             f"ws://127.0.0.1:{self.port}/_nicegui_ws/socket.io/?{query}",
             origin=origin,  # type: ignore[arg-type]
-            open_timeout=30,
+            open_timeout=PATIENT_SECONDS,
             max_size=None,
         )
 
@@ -86,9 +102,9 @@ class Site(NamedTuple):
     def viewer(self, client_id: str, origin: str | None = None) -> Iterator[ClientConnection]:
         """Open the page's socket and connect as a page does."""
         with self.socket(client_id, origin) as opened:
-            assert str(opened.recv(30)).startswith("0{")
+            assert str(opened.recv(PATIENT_SECONDS)).startswith("0{")
             opened.send("40")
-            assert str(opened.recv(30)).startswith("40")
+            assert str(opened.recv(PATIENT_SECONDS)).startswith("40")
             yield opened
 
     @contextmanager
@@ -126,7 +142,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     )
     monitor.until("Domination at")
     yield Site(monitor, port, proxy)
-    assert monitor.stop(signal.SIGTERM, seconds=10) == 0
+    assert monitor.stop(signal.SIGTERM, seconds=60) == 0
     assert "Traceback" not in monitor.output
     proxy.close()
 
@@ -192,6 +208,7 @@ def test_it_works_behind_a_proxy_with_a_path(
     port = site.proxy.port
     site.proxy.host = f"127.0.0.1:{site.port}" if renaming else ""
     context = chromium.new_context()
+    context.set_default_timeout(PATIENT_SECONDS * 1000)
     page = context.new_page()
     own = (f"http://monitor.localhost:{port}{PATH}/", f"ws://monitor.localhost:{port}{PATH}/")
     page.on("request", lambda each: asked.append(each.url))
@@ -199,8 +216,8 @@ def test_it_works_behind_a_proxy_with_a_path(
     page.on("console", lambda each: said.append(each.text))
     page.goto(own[0])
     # Only what came over the WebSocket says so.
-    page.wait_for_selector("[data-source=Kafka][data-state=down]", timeout=60_000)
-    assert page.locator(".nicegui-echart svg").count() == 3
+    page.wait_for_selector("[data-source=Kafka][data-state=down]", timeout=PATIENT_SECONDS * 1000)
+    eventually(lambda: page.locator(".nicegui-echart svg").count() == 3)
     context.close()
     assert [url for url in asked if not url.startswith((*own, "data:"))] == []
     assert any(url.startswith(own[1]) for url in asked)
@@ -210,15 +227,17 @@ def test_it_works_behind_a_proxy_with_a_path(
 def test_a_crowd_is_bounded_told_and_forgotten(site: Site) -> None:
     before = site.memory()
     with site.watching() as viewer:
-        answers = [site.ask() for _ in range(2_400)]
+        answers = [site.ask() for _ in range(1_200)]
         served = [each for each in answers if each.status == 200]
-        assert len(served) < 1_200
+        # A page without a socket is forgotten after ten seconds, and until then it has its place.
+        for one, later in zip(served, served[MOST_VIEWERS:], strict=False):
+            assert later.ended - one.began >= 10
         told = next(each for each in answers if each.status == 503)
         assert f"{MOST_VIEWERS} people" in told.text
         assert told.headers["Refresh"]
         # Who looks is not driven out, nobody waits for the health, and soon there are places.
-        assert site.ask("/healthz").seconds < 1
-        eventually(lambda: all(site.ask().status == 200 for _ in range(20)), 30)
+        site.healthy()
+        eventually(lambda: all(site.ask().status == 200 for _ in range(20)))
         assert viewer.is_alive()
     assert site.memory() - before < 100
 
@@ -227,11 +246,7 @@ def test_as_many_as_it_serves_do_not_delay_its_health(site: Site) -> None:
     with ExitStack() as stack:
         viewers = [stack.enter_context(site.watching()) for _ in range(MOST_VIEWERS)]
         assert site.ask().status == 503
-        slowest = 0.0
-        for _ in range(20):
-            slowest = max(slowest, site.ask("/healthz").seconds)
-            time.sleep(0.1)
-        assert slowest < 1
+        site.healthy()
         assert site.memory() < 384
         assert all(each.is_alive() for each in viewers)
 
@@ -243,13 +258,13 @@ def test_silent_clients_keep_nobody_out(site: Site) -> None:
         for number in range(MOST_CONNECTIONS + 100):
             client = stack.enter_context(socket.create_connection(("127.0.0.1", site.port)))
             client.sendall(b"GET / HTTP/1.1\r\n"[: number % 10])
-        assert site.ask("/healthz").seconds < 1
+        site.healthy()
         assert len(list(handles.iterdir())) - before <= MOST_CONNECTIONS + 10
 
 
 def test_a_request_without_an_end_is_ended(site: Site) -> None:
     before = site.memory()
-    with socket.create_connection(("127.0.0.1", site.port), timeout=30) as client:
+    with socket.create_connection(("127.0.0.1", site.port), timeout=PATIENT_SECONDS) as client:
         with suppress(OSError):
             for _ in range(100):
                 client.sendall(b"GET / HTTP/1.1\r\nx: " + b"x" * 1_000_000)

@@ -24,7 +24,7 @@ from domination.exactly_once.reserved import RESERVED
 from domination.settings import from_environment
 from harness.commands import commands
 from harness.kafka_server import free_ports
-from harness.processes import CLEAN, ROOT, eventually
+from harness.processes import CLEAN, PATIENT_SECONDS, ROOT, eventually
 from harness.records import mixed
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def test_each_command_of_the_pages_and_the_help_that_has_an_end_ends_well(
         if ENDLESS.search(command):
             continue
         process = shell.start(command)
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate(timeout=PATIENT_SECONDS)
         if TOO_OLD.match(command):
             assert (process.returncode, "is too old" in said) == (78, True), f"{command}: {said}"
         else:
@@ -150,7 +150,7 @@ def test_each_command_of_the_pages_and_the_help_that_has_no_end_ends_well_when_i
     for process in running.values():
         os.killpg(process.pid, signal.SIGINT)
     for command, process in running.items():
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate(timeout=PATIENT_SECONDS)
         assert process.returncode == 0, f"{command}: {said}"
 
 

@@ -28,7 +28,7 @@ from domination.worker.health import Health
 from domination.worker.lifecycle import Lifecycle
 from domination.worker.metrics import Metrics
 from harness.kafka_server import free_ports
-from harness.processes import CLEAN, ROOT, WORKER, Worker, eventually, run
+from harness.processes import CLEAN, PATIENT_SECONDS, ROOT, WORKER, Worker, eventually, run
 from harness.records import BAD, mixed
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ ALERTS = ROOT / "deploy" / "prometheus"
 
 def get(address: str, path: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"http://{address}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{address}{path}", timeout=PATIENT_SECONDS) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -72,6 +72,7 @@ def metrics(address: str) -> dict[tuple[str, ...], float]:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_metrics_count_what_is_in_the_topics(pipeline: Pipeline, workers: int) -> None:
+    began = time.time()
     pipeline.create()
     pipeline.send(mixed(6_000))
     worker = pipeline.worker("-w", str(workers), HTTP="0")
@@ -80,6 +81,9 @@ def test_metrics_count_what_is_in_the_topics(pipeline: Pipeline, workers: int) -
     pipeline.drained()
     eventually(lambda: told(address, "/readyz") == (200, {"ready": True, "reasons": []}))
     assert told(address, "/healthz") == (200, {"alive": True, "reasons": []})
+    # Kafka knows of a commit a little earlier than the worker counts it.
+    name = ("domination_records_consumed_total", pipeline.input)
+    eventually(lambda: metrics(address).get(name) == len(pipeline.sent))
     found = metrics(address)
     shadows = [each["type"] for each in pipeline.read(pipeline.output).values()]
     for number, label in enumerate(LABELS):
@@ -89,11 +93,10 @@ def test_metrics_count_what_is_in_the_topics(pipeline: Pipeline, workers: int) -
     for reason in set(BAD.values()):
         count = sum(each["domination.error.reason"] == reason.encode() for each in letters)
         assert found["domination_records_dead_lettered_total", reason] == count > 0
-    assert found["domination_records_consumed_total", pipeline.input] == len(pipeline.sent)
     committed = found["domination_transactions_total", "committed"]
     assert committed == found["domination_transaction_duration_seconds_count",] > 0
     assert found["domination_record_age_seconds_count",] > len(pipeline.sent) / 100
-    assert time.time() - 120 < found["domination_last_commit_timestamp_seconds",] < time.time()
+    assert began < found["domination_last_commit_timestamp_seconds",] < time.time()
     assert found["domination_rebalances_total",] >= workers
     names = [f"domination_consumer_lag_{unit}" for unit in ("records", "seconds")]
     # Prometheus sorts labels: the partition comes first.
@@ -114,8 +117,12 @@ def test_metrics_count_through_a_rebalance(pipeline: Pipeline) -> None:
     pipeline.send(mixed(3_000, seed=2))
     pipeline.drained()
     name = ("domination_records_consumed_total", pipeline.input)
-    counted = sum(metrics(address_of(each))[name] for each in (first, second))
-    assert counted == len(pipeline.sent)
+
+    def counted() -> float:
+        return sum(metrics(address_of(each)).get(name, 0) for each in (first, second))
+
+    eventually(lambda: counted() >= len(pipeline.sent))
+    assert counted() == len(pipeline.sent)
     assert {first.stop(), second.stop()} == {0}
 
 
@@ -249,7 +256,7 @@ def prometheus(tmp_path: Path) -> Iterator[tuple[str, Any]]:
     yield f"127.0.0.1:{port}", start
     for process in processes:
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENT_SECONDS)
 
 
 def test_a_real_prometheus_scrapes_a_worker_by_the_config_of_this_repository(
@@ -276,7 +283,7 @@ def test_a_real_prometheus_scrapes_a_worker_by_the_config_of_this_repository(
     eventually(
         lambda: answer("sum(domination_records_consumed_total)") == [float(len(pipeline.sent))]
     )
-    assert answer("up") == [1.0]
+    eventually(lambda: answer("up") == [1.0])
     rules = orjson.loads(get(address, "/api/v1/rules")[1])["data"]["groups"]
     assert [group["name"] for group in rules] == ["domination"]
     assert worker.stop() == 0
