@@ -1,4 +1,4 @@
-"""The forms of addresses in the settings: of what listens, of a page, of brokers. Pure."""
+"""The forms of addresses: of what listens, of a page, of ClickHouse, of brokers. Pure."""
 
 from __future__ import annotations
 
@@ -46,6 +46,21 @@ def is_page(url: str) -> bool:
     try:
         return bool(_PAGE.fullmatch(url) and urlsplit(url).port != 0)
     except ValueError:
+        return False
+
+
+def is_clickhouse(text: str) -> bool:
+    """Tell whether a text is the URL of a ClickHouse."""
+    try:
+        url = urlsplit(text)
+        # A name that no resolver takes raises; an @ so late ends a password with a raw /, ? or #.
+        return (
+            url.scheme in ("clickhouse", "clickhouses")
+            and bool(url.hostname and url.hostname.encode("idna"))
+            and url.port != 0
+            and "@" not in url.path + url.query + url.fragment
+        )
+    except ValueError:  # Its text would show a part of the password.
         return False
 
 

@@ -6,7 +6,6 @@ import os
 from dataclasses import dataclass, field, fields
 from itertools import combinations
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from domination import address, secret
 from domination.errors import DominationError, Exit
@@ -164,7 +163,7 @@ class Settings:
         _require(self.log_level in LOG_LEVELS, "log_level", f"must be {_one_of(LOG_LEVELS)}")
         _require(self.log_format in LOG_FORMATS, "log_format", f"must be {_one_of(LOG_FORMATS)}")
         _require(
-            _fits(self.clickhouse_url),
+            address.is_clickhouse(self.clickhouse_url),
             "clickhouse_url",
             "must be clickhouse://user:password@host:port/database, percent-encoded: %2F for a /",
         )
@@ -236,20 +235,6 @@ class Settings:
 
 def _one_of(words: tuple[str, ...]) -> str:
     return f"{', '.join(words[:-1])} or {words[-1]}"
-
-
-def _fits(clickhouse_url: str) -> bool:
-    try:
-        url = urlsplit(clickhouse_url)
-        # A name that no resolver takes raises; an @ so late ends a password with a raw /, ? or #.
-        return (
-            url.scheme in ("clickhouse", "clickhouses")
-            and bool(url.hostname and url.hostname.encode("idna"))
-            and url.port != 0
-            and "@" not in url.path + url.query + url.fragment
-        )
-    except ValueError:  # Its text would show a part of the password.
-        return False
 
 
 def environment_name(setting: str) -> str:

@@ -64,6 +64,11 @@ def told(text: str) -> Iterator[str]:
             yield command
 
 
+def exported(text: str) -> Iterator[str]:
+    """Give the lines of a page that set settings together."""
+    yield from re.findall(r"(?:^    export .*\n)+", FENCED.sub("", text), re.MULTILINE)
+
+
 def examples() -> Iterator[str]:
     """Give the examples in the help of the commands."""
     for command in commands(cli).values():
@@ -74,6 +79,7 @@ IN_PAGES: Final = list(chain.from_iterable(told(page.read_text()) for page in PA
 COMMANDS: Final = list(dict.fromkeys([*IN_PAGES, *examples()]))
 MAKES: Final = [each for each in COMMANDS if each.split()[0] == "make"]
 EXPORTS: Final = [each for each in COMMANDS if each.startswith("export ")]
+TOGETHER: Final = list(chain.from_iterable(exported(page.read_text()) for page in PAGES))
 EXCUSED: Final = [each for each in COMMANDS if any(re.match(why, each) for why in NOT_RUN)]
 RUN: Final = [each for each in COMMANDS if each not in {*MAKES, *EXPORTS, *EXCUSED}]
 
@@ -164,10 +170,11 @@ def test_each_make_target_of_the_pages_is_one_and_has_the_variables(command: str
         assert f"$({name})" in makefile
 
 
-@pytest.mark.parametrize("command", EXPORTS)
-def test_each_setting_that_the_pages_export_is_one(command: str) -> None:
-    name, _, value = command.removeprefix("export ").partition("=")
-    from_environment({name.removesuffix("_FILE"): value})
+@pytest.mark.parametrize("lines", TOGETHER)
+def test_the_settings_that_the_pages_export_together_fit(lines: str) -> None:
+    found = re.findall(r"export (\w+?)(?:_FILE)?=(\S+)", lines)
+    assert len(found) == len(lines.splitlines())
+    from_environment(dict(found))
 
 
 @pytest.mark.parametrize("excuse", NOT_RUN)
