@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from domination.exactly_once.dead_letter import Form
 from domination.exactly_once.fetched import readable
+from domination.reasons import LONGEST_REASON
 from domination.settings import NAME
 from domination.text import shortened
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 FORM: Final = Form(f"{NAME}.")
 """Of the dead letters' headers."""
-LONGEST_REASON: Final = 60
-"""In characters, where people read it."""
 
 
 class Letter(NamedTuple):

@@ -11,8 +11,8 @@ from domination.kafka.group import Group
 from domination.kafka.tail import Tail, from_first
 from domination.letter import Letter, Mark, recognise
 from domination.monitor.rate import charted_rate
-from domination.monitor.reasons import ByReason, Reasons
 from domination.ratings import Reason
+from domination.reasons import ByReason, Reasons
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

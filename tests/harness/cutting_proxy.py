@@ -6,6 +6,8 @@ import socket
 import threading
 from contextlib import suppress
 
+from harness.door import Door
+
 
 class CuttingProxy:
     """Listens on 127.0.0.1; each connection carries `count` bytes of the server's, no more."""
@@ -14,23 +16,17 @@ class CuttingProxy:
         host, _, port = address.partition(":")
         self._server = (host, int(port))
         self._count = count
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._door = Door(self._take)
+        self.address = f"127.0.0.1:{self._door.port}"
 
     def close(self) -> None:
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        self._door.close()
 
-    def _serve(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                server = socket.create_connection(self._server)
-                pairs = ((client, server, None), (server, client, self._count))
-                for pair in pairs:
-                    threading.Thread(target=_carry, args=pair, daemon=True).start()
+    def _take(self, client: socket.socket) -> None:
+        server = socket.create_connection(self._server)
+        pairs = ((client, server, None), (server, client, self._count))
+        for pair in pairs:
+            threading.Thread(target=_carry, args=pair, daemon=True).start()
 
 
 def _carry(source: socket.socket, target: socket.socket, count: int | None) -> None:

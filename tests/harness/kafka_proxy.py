@@ -14,6 +14,7 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
+from harness.door import Door
 from harness.kafka_frames import describe_transaction, described, error, frames, parse
 from harness.processes import PATIENT_SECONDS
 
@@ -86,12 +87,6 @@ class KafkaProxy:
         self.downlink = _Rate(down_bytes_a_second)
         host, _, port = broker.partition(":")
         self._broker = (host, int(port))
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        own = self._listener.getsockname()[1]
-        self.address = f"{host}:{own}"
-        theirs, ours = (host.encode() + struct.pack(">i", each) for each in (int(port), own))
-        self.addresses = (theirs, ours)
-        """The broker's and the proxy's, of equal length, as answers tell them."""
         self.requests: list[Request] = []
         self._helds: list[Held] = []
         self._connections: list[_Connection] = []
@@ -99,7 +94,12 @@ class KafkaProxy:
         """Cleared, nothing passes in either direction, as when packets are lost; set, it does."""
         self.passing.set()
         self._news = threading.Condition()
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._door = Door(self._take)
+        own = self._door.port
+        self.address = f"{host}:{own}"
+        theirs, ours = (host.encode() + struct.pack(">i", each) for each in (int(port), own))
+        self.addresses = (theirs, ours)
+        """The broker's and the proxy's, of equal length, as answers tell them."""
 
     def hold(
         self,
@@ -175,9 +175,7 @@ class KafkaProxy:
         return described(self.ask(describe_transaction(transactional_id)))
 
     def close(self) -> None:
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        self._door.close()
         self.passing.set()
         for held in self._helds:
             held.release()
@@ -204,16 +202,9 @@ class KafkaProxy:
             self._news.notify_all()
         return answer
 
-    def _serve(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                try:
-                    broker = socket.create_connection(self._broker)
-                except OSError:
-                    client.close()
-                    continue
-                self._connections.append(_Connection(self, client, broker))
+    def _take(self, client: socket.socket) -> None:
+        broker = socket.create_connection(self._broker)
+        self._connections.append(_Connection(self, client, broker))
 
 
 class _Connection:

@@ -7,6 +7,8 @@ import socket
 import threading
 from contextlib import suppress
 
+from harness.door import Door
+
 _ENDS = b"\r\n\r\n"
 
 
@@ -20,20 +22,14 @@ class PageProxy:
         self._server = server
         self._path = path.encode()
         self.host = ""
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._door = Door(self._take)
+        self.port = self._door.port
 
     def close(self) -> None:
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        self._door.close()
 
-    def _serve(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                threading.Thread(target=self._carry, args=(client,), daemon=True).start()
+    def _take(self, client: socket.socket) -> None:
+        threading.Thread(target=self._carry, args=(client,), daemon=True).start()
 
     def _carry(self, client: socket.socket) -> None:
         with suppress(OSError), client:

@@ -9,10 +9,10 @@ from domination.clickhouse.queries import Human, no_counts
 from domination.errors import DominationError, Exit
 from domination.monitor import figures, html
 from domination.monitor.probe import Probe, Reading, Readings
-from domination.monitor.reasons import LONGEST_REASON, MOST_SHOWN, Reasons
 from domination.monitor.rows import Rows, Totals
 from domination.monitor.topics import DeadLetterCounts, Topics
 from domination.ratings import Reason
+from domination.reasons import LONGEST_REASON, MOST_SHOWN, Reasons
 from harness.processes import eventually
 
 LONG: Final = "<\x1b\U0010ffff>" * 25_000

@@ -28,6 +28,7 @@ PLACES: Final = {
     "__init__": ("shadow", ""),
     "text": ("", ""),
     "errors": ("__init__ text", ""),
+    "reasons": ("text", ""),
     "kafka": ("", "confluent_kafka"),
     "exactly_once": ("kafka", "confluent_kafka"),
     "exactly_once.batch": ("", ""),
@@ -55,7 +56,7 @@ PLACES: Final = {
     "shadows": ("exactly_once ratings shadow", "orjson"),
     "flow": ("exactly_once ratings shadows", "bytewax"),
     "produce": ("connection humans kafka settings", ""),
-    "letter": ("exactly_once kafka settings text", ""),
+    "letter": ("exactly_once kafka reasons settings text", ""),
     "dead_letters": (
         "connection errors exactly_once kafka letter ratings settings shadows",
         "",
@@ -72,7 +73,7 @@ PLACES: Final = {
     "worker.run": ("errors exactly_once flow log settings worker", "bytewax"),
     "check": ("advice clickhouse connection errors exactly_once kafka settings", ""),
     "monitor": ("advice clickhouse errors log settings shadow text worker", ""),
-    "monitor.topics": ("connection kafka letter monitor ratings settings", ""),
+    "monitor.topics": ("connection kafka letter monitor ratings reasons settings", ""),
     "monitor.connections": ("", "uvicorn"),
     "monitor.server": ("errors monitor", "fastapi nicegui uvicorn"),
     "demo": (
@@ -83,8 +84,8 @@ PLACES: Final = {
     "demo.panel": ("demo text", "rich"),
     "cli": (
         (
-            "__init__ advice check clickhouse connection dead_letters demo errors kafka letter log"
-            " monitor produce ratings rewind settings shadow text worker"
+            "__init__ advice check clickhouse connection dead_letters demo errors kafka log"
+            " monitor produce ratings reasons rewind settings shadow text worker"
         ),
         "click",
     ),

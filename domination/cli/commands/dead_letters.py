@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -11,17 +10,14 @@ import click
 from domination import log
 from domination.cli.style import FORMAT, Group, progress, say, show
 from domination.dead_letters import TOO_LARGE, TRUNCATED, UNREADABLE, DeadLetterTopic
-from domination.letter import LONGEST_REASON
 from domination.ratings import Reason
+from domination.reasons import Reasons
 from domination.settings import from_environment
-from domination.text import shortened
 from domination.worker.lifecycle import Lifecycle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_REASONS: Final = 20
-"""More than a worker has; others may write a new one into each record."""
 _READS: Final = ("bootstrap_servers", "dead_letter_topic")
 
 
@@ -62,22 +58,22 @@ def command() -> None:
 @FORMAT
 def list_(reason: str | None, limit: int, form: str) -> None:
     """List the open dead letters, and count them by reason."""
-    counts: Counter[str] = Counter()
+    counts = Reasons(map(str, Reason))
     for letter in _letters().open(reason):
-        counts[shortened(letter.reason, LONGEST_REASON)] += 1
-        if counts.total() <= limit:
+        counts.add(letter.reason)
+        if counts.letters <= limit:
             show(form, letter.json(), [letter.line()])
-    show(form, None, [*_by_reason(counts), f"{counts.total():>11,} open"])
+    show(form, None, [*_by_reason(counts), f"{counts.letters:>11,} open"])
 
 
-def _by_reason(counts: Counter[str]) -> Iterator[str]:
+def _by_reason(counts: Reasons) -> Iterator[str]:
     """Give a line for each reason, the most frequent first, and one line for the rest."""
-    most = counts.most_common(_REASONS)
-    for reason, count in most:
+    found = counts.counted()
+    for reason, count in found.reasons.items():
         yield f"{count:>11,} {reason}"
-    if others := len(counts) - len(most):
-        left = counts.total() - sum(count for _, count in most)
-        yield f"{left:>11,} with {others:,} other reasons"
+    if found.more:
+        others = f"{found.more:,}" if found.exact else f"over {found.more:,}"
+        yield f"{found.letters:>11,} with {others} other reasons"
 
 
 @command.command(

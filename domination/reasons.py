@@ -10,7 +10,7 @@ from domination.text import shortened
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-LONGEST_REASON: Final = 64
+LONGEST_REASON: Final = 60
 """Reasons that have so many first characters in common count as one."""
 MOST_SHOWN: Final = 20
 
@@ -37,12 +37,13 @@ class Reasons:
         self._known = frozenset(known)
         self._kept = kept
         self._counts: Counter[str] = Counter()
-        self._all = 0
+        self.letters = 0
+        """How many dead letters have been counted."""
 
     def add(self, reason: str) -> None:
         """Count a dead letter."""
         name = shortened(reason, LONGEST_REASON)
-        self._all += 1
+        self.letters += 1
         if name in self._counts or name in self._known or len(self._counts) < self._kept:
             self._counts[name] += 1
 
@@ -50,4 +51,4 @@ class Reasons:
         """Give what has been counted."""
         shown = dict(self._counts.most_common(MOST_SHOWN))
         more, named = len(self._counts) - len(shown), sum(self._counts.values())
-        return ByReason(shown, more, named == self._all, self._all - sum(shown.values()))
+        return ByReason(shown, more, named == self.letters, self.letters - sum(shown.values()))
