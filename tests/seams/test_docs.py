@@ -166,8 +166,9 @@ def test_each_make_target_of_the_pages_is_one_and_has_the_variables(command: str
 
 @pytest.mark.parametrize("command", EXPORTS)
 def test_each_setting_that_the_pages_export_is_one(command: str) -> None:
-    name, _, value = command.removeprefix("export ").partition("=")
-    from_environment({name.removesuffix("_FILE"): value})
+    # With those that it goes with: half a login is none.
+    exported = [each.removeprefix("export ").partition("=") for each in (*EXPORTS, command)]
+    from_environment({name.removesuffix("_FILE"): value for name, _, value in exported})
 
 
 @pytest.mark.parametrize("excuse", NOT_RUN)
