@@ -33,6 +33,15 @@ def test_a_password_with_a_raw_character_of_urls_is_refused_and_not_shown(
     assert "3cret" not in str(refused.value)
 
 
+def test_the_password_of_clickhouse_at_kafka_is_hidden_and_its_user_is_shown() -> None:
+    login = {"security_protocol": "SASL_SSL", "sasl_mechanism": "PLAIN", "sasl_username": "me"}
+    given = {f"clickhouse_kafka_{name}": value for name, value in login.items()}
+    shown = dict(Settings(**given, clickhouse_kafka_sasl_password="s3cret").shown())  # type: ignore[arg-type]
+    assert shown["DOMINATION_CLICKHOUSE_KAFKA_SASL_PASSWORD"] == "********"
+    assert shown["DOMINATION_CLICKHOUSE_KAFKA_SASL_USERNAME"] == "me"
+    assert "s3cret" not in str(shown)
+
+
 # A line end, as a secret read from a file may have it, is no part of a URL: the password works.
 @pytest.mark.parametrize("password", ["s3cret", "s3cret@s3cret", "s3cret:s3cret", "s3cret\n"])
 def test_the_password_in_a_url_is_hidden_and_the_rest_is_shown(password: str) -> None:

@@ -118,6 +118,10 @@ def test_a_name_that_only_looks_like_that_of_a_service_is_refused(name: str, val
                 *("http://a:1", "://a:1", "a:1/path", "user:secret@a:1", "a:9092x"),
             )
         ),
+        *(
+            ("DOMINATION_CLICKHOUSE_KAFKA_SECURITY_PROTOCOL", protocol)
+            for protocol in ("SASL", "TLS", "SASL-SSL", "SASL_SSL,SSL")
+        ),
         ("DOMINATION_MONITOR", ""),
         ("DOMINATION_MONITOR", "here:soon"),
         ("DOMINATION_LOG_LEVEL", "loud"),
@@ -153,6 +157,31 @@ def test_a_setting_that_cannot_work_is_refused_by_name(name: str, value: str) ->
 )
 def test_brokers_are_taken_as_a_client_takes_them(brokers: str) -> None:
     assert Settings(bootstrap_servers=brokers).bootstrap_servers == brokers
+
+
+@pytest.mark.parametrize("lacking", ["PASSWORD", "USERNAME", "MECHANISM"])
+def test_half_a_login_of_clickhouse_is_refused_by_the_name_of_what_it_lacks(lacking: str) -> None:
+    start = "DOMINATION_CLICKHOUSE_KAFKA_"
+    login = {"SASL_MECHANISM": "PLAIN", "SASL_USERNAME": "u", "SASL_PASSWORD": "s3cret"}
+    whole = {start + name: value for name, value in login.items()}
+    whole[f"{start}SECURITY_PROTOCOL"] = "sasl_ssl"
+    assert from_environment(whole).clickhouse_kafka_sasl_password == "s3cret"
+    assert "s3cret" not in repr(from_environment(whole))
+    del whole[f"{start}SASL_{lacking}"]
+    with pytest.raises(DominationError, match=f"^{start}SASL_{lacking} must be set") as refused:
+        from_environment(whole)
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("protocol", [None, "SSL", "PLAINTEXT"])
+def test_a_login_of_clickhouse_that_its_client_would_leave_out_is_refused(
+    protocol: str | None,
+) -> None:
+    given = {"DOMINATION_CLICKHOUSE_KAFKA_SASL_MECHANISM": "GSSAPI"}
+    if protocol:
+        given["DOMINATION_CLICKHOUSE_KAFKA_SECURITY_PROTOCOL"] = protocol
+    with pytest.raises(DominationError, match="_SECURITY_PROTOCOL must be SASL_SSL or "):
+        from_environment(given)
 
 
 @pytest.mark.parametrize("protocol", ["", "SASL_SSL://"])

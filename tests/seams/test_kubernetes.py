@@ -39,11 +39,12 @@ CONFIG: Final = RESOURCES["ConfigMap"]["data"]
 PODS: Final = {
     each["metadata"]["name"]: each["spec"]["template"]["spec"]
     for each in ALL
-    if each["kind"] == "Deployment"
+    if each["kind"] in {"Deployment", "Job"}
 }
 SECRETS: Final = {
     each["metadata"]["name"]: each["stringData"] for each in ALL if each["kind"] == "Secret"
 }
+DEPLOYED: Final = sorted(PODS.keys() - {"domination-schema"})
 POLICIES: Final = {
     each["metadata"]["name"]: each["spec"] for each in ALL if each["kind"] == "NetworkPolicy"
 }
@@ -108,7 +109,7 @@ def test_the_monitor_has_users_of_its_own() -> None:
     ]
     assert volume == {"secretName": "domination-monitor"}
     users = [secret["username"] for secret in SECRETS.values()]
-    assert len(set(users)) == 2
+    assert len(set(users)) == len(SECRETS) == 3
     url = urlsplit(SECRETS["domination-monitor"]["clickhouse-url"])
     assert f"CREATE USER {url.username} " in (ROOT / "docs" / "operate.md").read_text()
 
@@ -117,7 +118,35 @@ def ports(rules: list[dict[str, Any]]) -> set[tuple[str, int | str]]:
     return {(port["protocol"], port["port"]) for rule in rules for port in rule["ports"]}
 
 
-@pytest.mark.parametrize("name", PODS)
+def test_the_tables_are_made_with_clickhouses_own_login(tmp_path: Path) -> None:
+    pod, secret = PODS["domination-schema"], SECRETS["domination-clickhouse"]
+    (container,), (volume,) = pod["containers"], pod["volumes"]
+    assert container["args"] == ["schema", "apply"]
+    assert volume["secret"] == {"secretName": "domination-clickhouse"}
+    for name, value in secret.items():
+        (tmp_path / name).write_text(value)
+    given = {
+        each["name"]: each["value"].replace("/secrets", str(tmp_path))
+        for each in container["env"]
+        if "value" in each
+    }
+    assert {Path(path).name for path in given.values() if path.startswith("/")} == set(secret)
+    settings = from_environment(given)
+    assert settings.clickhouse_url == secret["clickhouse-url"]
+    assert settings.clickhouse_kafka_sasl_username == secret["username"]
+    assert settings.clickhouse_kafka_sasl_password == secret["password"]
+    # As the workers do, but for the user.
+    for name in ("SECURITY_PROTOCOL", "SASL_MECHANISM"):
+        assert given[f"DOMINATION_CLICKHOUSE_KAFKA_{name}"] == CONFIG[f"DOMINATION_KAFKA_{name}"]
+    (taken,) = [each["valueFrom"] for each in container["env"] if "valueFrom" in each]
+    assert taken["configMapKeyRef"]["key"] in CONFIG
+    policy = POLICIES["domination-schema"]
+    assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
+    assert "ingress" not in policy
+    assert ports(policy["egress"]) == DNS | {("TCP", urlsplit(secret["clickhouse-url"]).port)}
+
+
+@pytest.mark.parametrize("name", DEPLOYED)
 def test_each_pod_is_reached_at_its_one_port_and_reaches_its_servers_alone(name: str) -> None:
     policy, (container,) = POLICIES[name], PODS[name]["containers"]
     (deployment,) = [

@@ -105,6 +105,8 @@ HELD: Final = {
         "core/test_secret: what_the_query_of_a_url_may_keep_secret_is_hidden",
         "core/test_secret: only_a_regular_file_of_a_sensible_size_is_read",
         "clickhouse/test_clickhouse: a_login_that_is_refused_is_one_line_without_the_password",
+        "clickhouse/test_login: with_the_rights_that_are_written_for_it_rows_come",
+        "clickhouse/test_login: print_has_the_password_only_where_it_is_asked_for",
         "kafka/test_intruders: no_password_is_printed",
         "kafka/test_intruders: librdkafka_logs_no_password_at_its_most_talkative",
     ),
