@@ -15,11 +15,12 @@ from domination.clickhouse.faults import (
     UrlError,
 )
 from domination.errors import DominationError, Exit
-from domination.exactly_once.errors import GaveUpError, NoNameError
+from domination.exactly_once.errors import GaveUpError, GoneError, LostOffsetsError, NoNameError
 from domination.kafka.faults import (
     FaultError,
     FencedError,
     Lack,
+    MembersError,
     MissingError,
     NoBrokerError,
     NoTokenError,
@@ -27,12 +28,15 @@ from domination.kafka.faults import (
     SettingError,
     UnavailableError,
     UnreachableError,
+    UnsettledError,
 )
 from domination.settings import environment_name
 
 _EXITS: Final = {
     UnavailableError: Exit.UNAVAILABLE,
     FencedError: Exit.TEMPORARY,
+    MembersError: Exit.TEMPORARY,
+    UnsettledError: Exit.TEMPORARY,
     RefusedError: Exit.REFUSED,
     FaultError: Exit.SETTING,
     NoServerError: Exit.UNAVAILABLE,
@@ -53,6 +57,20 @@ _ADVICE: Final = {
     NoTokenError: "check DOMINATION_KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL",
     FencedError: (
         "start it again, and if it ends so again give each worker its own DOMINATION_INSTANCE"
+    ),
+    MembersError: (
+        "stop all workers and try again; Kafka forgets one that was killed after 10 seconds"
+    ),
+    UnsettledError: (
+        "find it with 'kafka-transactions.sh find-hanging', abort it, and start again"
+    ),
+    LostOffsetsError: (
+        "stop all workers and set where to begin: 'domination rewind --to earliest' judges all "
+        "again that there is, '--to latest --skip' nothing of it"
+    ),
+    GoneError: (
+        "stop all workers and choose where to go on: 'domination rewind --to earliest --partition "
+        "N' goes to the first record that is left"
     ),
     MissingError: "make it with 'domination topics'",
     NoServerError: "start it or set DOMINATION_CLICKHOUSE_URL",

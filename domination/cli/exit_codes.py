@@ -17,8 +17,8 @@ EXIT_CODES: Final = {
             "ClickHouse"
         ),
         Exit.TEMPORARY: (
-            "fenced: another worker has its name; or a replay was stopped, or held up; start it "
-            "again"
+            "fenced: another worker has its name; or a replay or a rewind was stopped, or held up; "
+            "start it again"
         ),
         Exit.REFUSED: "refused: authentication or rights",
         Exit.SETTING: (

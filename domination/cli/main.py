@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "monitor": "Serve a live page of what flows and what is stored.",
     "produce": "Send HumanRatings to the topic dominate.",
     "report": "Count the rows of each type, and broken records.",
+    "rewind": "Move the stopped workers' group back in the input topic.",
     "schema": "Print or make ClickHouse's tables.",
     "topics": "Make the three topics; one that exists is left as it is.",
     "worker": "Turn ratings into shadows until SIGTERM or Ctrl-C.",

@@ -34,7 +34,5 @@ class LostOffsetsError(FaultError):
         super().__init__(
             f"group {group} has no committed offsets, but {' or '.join(written)} already has "
             f"records: its offsets expired or were deleted, {read} was made again, or the group is "
-            "new. Stop all workers and set where to begin: kafka-consumer-groups.sh "
-            "--reset-offsets --execute (--to-latest; or --to-earliest, which reads again all that "
-            f"is in {read})"
+            "new"
         )

@@ -312,8 +312,7 @@ class KafkaReader:
             place = f"{message.topic()} [{message.partition()}] at offset {message.offset()}"
             raise GoneError(
                 f"the next record of {place} is gone (retention, a log that was cut back, or a "
-                "topic made again); choose where to go on with kafka-consumer-groups "
-                "--reset-offsets"
+                "topic made again)"
             )
         if fault := faults.fault(error, f"reading {self._topic}", self._rights):
             raise fault

@@ -28,9 +28,10 @@ from domination.kafka.faults import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from concurrent.futures import Future
+    from enum import Enum
 
     from confluent_kafka.admin import (
-        AclOperation,
+        ConsumerGroupDescription,
         ListOffsetsResultInfo,
     )
 
@@ -151,14 +152,24 @@ class Cluster(Asking):
 
     def group_operations(self, group: str) -> set[str]:
         """Ask what this user may do with a consumer group."""
+        return _names(self._group(group).authorized_operations)
+
+    def members(self, group: str) -> list[str]:
+        """Name the members of a consumer group: each by its instance, or else by its client."""
+        found = self._group(group).members
+        return sorted(each.group_instance_id or each.client_id for each in found)
+
+    def _group(self, group: str) -> ConsumerGroupDescription:
         deadline = time.monotonic() + self.timeout
         with self.asking(f"looking at group {group}", Rights(group=f"DESCRIBE on group {group}")):
             while True:
-                futures = self.client.describe_consumer_groups(
-                    [group], include_authorized_operations=True, request_timeout=self.timeout
+                futures: dict[str, Future[ConsumerGroupDescription]] = (
+                    self.client.describe_consumer_groups(
+                        [group], include_authorized_operations=True, request_timeout=self.timeout
+                    )
                 )
                 try:
-                    return _names(futures[group].result().authorized_operations)
+                    return futures[group].result()
                 except KafkaException as exception:
                     code = exception.args[0].code()
                     if code not in _COORDINATOR or time.monotonic() > deadline:
@@ -267,5 +278,5 @@ def _answered(answer: Future[ListOffsetsResultInfo]) -> bool:
     return True
 
 
-def _names(operations: Iterable[AclOperation] | None) -> set[str]:
+def _names(operations: Iterable[Enum] | None) -> set[str]:
     return {each.name for each in operations or ()}

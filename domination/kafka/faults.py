@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+_NAMED: Final = 10
+"""As many members of a group are named in a line."""
+
+
 class FaultError(Exception):
     """The work has to end, for a reason that is known."""
 
@@ -49,6 +53,24 @@ class MissingError(FaultError):
         self.topics = topics
         """Those that are missing; empty where Kafka does not tell."""
         self.doing = doing
+
+
+class MembersError(FaultError):
+    """A group has members, so only they may move its offsets."""
+
+    def __init__(self, group: str, members: Sequence[str] = ()) -> None:
+        named = ", ".join(members[:_NAMED]) + ("…" if len(members) > _NAMED else "")
+        super().__init__(f"group {group} has members" + (f": {named}" if named else ""))
+
+
+class UnsettledError(FaultError):
+    """An open transaction may still commit offsets of a group."""
+
+    def __init__(self, group: str, seconds: float) -> None:
+        super().__init__(
+            f"a transaction that may still commit offsets of group {group} has been open for "
+            f"{seconds:.0f} s"
+        )
 
 
 class UnwritableError(FaultError):

@@ -73,6 +73,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         ("dead-letters list", "SILENT"),
         ("dead-letters show 0:0", "REFUSED"),
         ("dead-letters replay", "UNKNOWN"),
+        ("rewind --to earliest", "REFUSED"),
     ],
 )
 def test_the_address_that_a_broker_advertises_in_vain_is_named_in_one_line_with_69(

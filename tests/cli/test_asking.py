@@ -38,6 +38,7 @@ def bootstrap_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
         "dead-letters list",
         "dead-letters show 0:0",
         "dead-letters replay",
+        "rewind --to earliest",
     ],
 )
 def test_who_only_asks_makes_no_topic_and_says_which_is_missing(

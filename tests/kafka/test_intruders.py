@@ -14,7 +14,7 @@ import pytest
 from confluent_kafka.admin import AclOperation, AdminClient, ResourceType
 
 from domination import advice, connection
-from domination.errors import Exit
+from domination.errors import DominationError, Exit
 from domination.kafka.cluster import Cluster
 from domination.kafka.faults import FaultError, RefusedError
 from domination.kafka.group import Group
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator, Mapping
 
-    from domination.errors import DominationError
     from harness.processes import Worker
     from harness.secure_kafka import SecureKafka
 
@@ -303,6 +302,18 @@ def test_replay_needs_the_rights_that_are_written_for_it(
     assert f"no right to WRITE on transactional id {transactional_id}" in refused.stderr
     secure_kafka.allow([Right(write, ResourceType.TRANSACTIONAL_ID, transactional_id)])
     assert "5 sent back" in run(*replay, environment=guest.environment).stdout
+
+
+def test_a_rewind_needs_the_rights_written_for_it(guest: Guest, secure_kafka: SecureKafka) -> None:
+    rights = guest.rights()
+    group = rights[Settings().group]
+    secure_kafka.deny({*rights.values()} - {rights[Settings().input_topic], group})
+    command, environment = ["rewind", "--to", "earliest", "--yes"], guest.environment
+    assert run(*DOMINATION, *command, environment=environment).returncode == 0
+    secure_kafka.deny([group])
+    secure_kafka.allow([replace(group, operation=AclOperation.DESCRIBE)])
+    refused = run(*DOMINATION, *command, environment=environment)
+    assert f"no right to READ on group {guest.group}" in refused.stderr
 
 
 def test_who_reads_without_joining_is_told_of_the_group_and_not_of_a_topic(

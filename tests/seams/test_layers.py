@@ -60,6 +60,7 @@ PLACES: Final = {
         "connection errors exactly_once kafka letter ratings settings shadows",
         "",
     ),
+    "rewind": ("connection errors kafka settings", ""),
     "worker": ("connection errors exactly_once log ratings settings", ""),
     "worker.lifecycle": ("advice errors exactly_once log", ""),
     "worker.metrics": (
@@ -83,7 +84,7 @@ PLACES: Final = {
     "cli": (
         (
             "__init__ advice check clickhouse connection dead_letters demo errors kafka letter log"
-            " monitor produce ratings settings shadow text worker"
+            " monitor produce ratings rewind settings shadow text worker"
         ),
         "click",
     ),
