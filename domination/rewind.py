@@ -185,6 +185,7 @@ class Rewind:
         self._connection = connection.of(settings)
         self._cluster = Cluster(self._connection)
         count = self._cluster.require({self._topic: "READ"})[self._topic]
+        self._cluster.reach_leaders(self._topic, count)
         self._partitions: Final = range(count)
 
     def plan(self, where: Goal, partition: int | None = None, *, skip: bool) -> Plan:

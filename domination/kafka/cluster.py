@@ -170,17 +170,17 @@ class Cluster(Asking):
         deadline = time.monotonic() + self.timeout
         with self.asking(f"looking at group {group}", Rights(group=f"DESCRIBE on group {group}")):
             while True:
-                futures = self.client.describe_consumer_groups(
-                    [group], include_authorized_operations=True, request_timeout=self.timeout
+                futures: dict[str, Future[ConsumerGroupDescription]] = (
+                    self.client.describe_consumer_groups(
+                        [group], include_authorized_operations=True, request_timeout=self.timeout
+                    )
                 )
                 try:
-                    found: ConsumerGroupDescription = futures[group].result()
+                    return futures[group].result()
                 except KafkaException as exception:
                     code = exception.args[0].code()
                     if code not in _COORDINATOR or time.monotonic() > deadline:
                         raise
-                else:
-                    return found
                 time.sleep(_LOOK_SECONDS)
 
     def size_limits(self, topics: Iterable[str]) -> dict[str, int]:
