@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -222,8 +221,8 @@ def test_records_of_an_aborted_transaction_that_come_late_are_in_no_other(
     late.wait()
     go.touch()
     worker.until("aborting")
-    # Nothing tells that the client has given the records up; before that it would send them again.
-    time.sleep(1)
+    # A new producer: the one before has given the records up, which it would send again else.
+    proxy.answered("InitProducerId", after=late.wait())
     late.reset()
     records.wait()
     late.deliver()

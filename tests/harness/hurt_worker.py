@@ -4,6 +4,7 @@ Run in place of `domination worker`. CHAOS_STOP_AT is `point:count:signal`: at t
 comes to the point it sends the signal to itself, or hangs for so many seconds if that is negative;
 with a count of 0 each time. In place of a signal it takes a path, and hangs until that is there.
 CHAOS_ABORT_AT is a count: it aborts when so many batches have been written, as if it lost them.
+CHAOS_TRANSACTION_SECONDS is the time after which Kafka aborts a transaction that is open.
 CHAOS_TURN_SECONDS is the time after which a worker that does not turn is not alive any more.
 CHAOS_BREAK names a way to break the rule, to see that the oracle finds out.
 """
@@ -21,12 +22,12 @@ from uuid import uuid4
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from domination.errors import exit_on_error
+from domination.exactly_once import transactional
 from domination.exactly_once.ends import Ends
 from domination.exactly_once.ports import Change
 from domination.exactly_once.reader import BATCH_RECORDS, KafkaReader
 from domination.exactly_once.readers import KafkaReaders
 from domination.exactly_once.rule import Position, Transaction
-from domination.exactly_once.transactional import TRANSACTION_SECONDS
 from domination.exactly_once.writer import KafkaWriter
 from domination.settings import from_environment
 from domination.worker.health import Health
@@ -45,6 +46,9 @@ POINTS: Final = (
     *("before produce", "after produce", "after send_offsets", "during commit", "after commit"),
     *("before renewing", "while rewinding"),
 )
+
+RENEWED: Final = "renewed"
+"""It says so, with its transactional id, once no transaction of an earlier life is open."""
 
 _LOOK_SECONDS: Final = 0.02
 
@@ -88,6 +92,7 @@ class HurtWriter(KafkaWriter):
     def renew(self, timeout: float) -> None:
         STOP.at("before renewing")
         super().renew(timeout)
+        sys.stderr.write(f"{RENEWED} {self.target.transactional_id}\n")
 
     def write(self, outcome: Outcome) -> list[Reject]:
         STOP.at("before produce")
@@ -126,7 +131,7 @@ class HurtRule(Transaction):
     """A rule that may be told that a batch has been written, and what to do then."""
 
     def __init__(self, commit_interval: float, writer: HurtWriter) -> None:
-        super().__init__(commit_interval, TRANSACTION_SECONDS)
+        super().__init__(commit_interval, transactional.TRANSACTION_SECONDS)
         self._writer = writer
         count = os.environ.get("CHAOS_ABORT_AT")
         self._arrived = counted(int(count), self.abort) if count else lambda: None
@@ -296,6 +301,8 @@ class HurtEnds(Ends):
 
 def main() -> int:
     """Run the worker, hurt as the environment asks."""
+    if seconds := os.environ.get("CHAOS_TRANSACTION_SECONDS"):
+        transactional.TRANSACTION_SECONDS = float(seconds)  # type: ignore[misc]
     if seconds := os.environ.get("CHAOS_TURN_SECONDS"):
         Health.turn_seconds = float(seconds)
     with exit_on_error():

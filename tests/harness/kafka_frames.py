@@ -159,15 +159,17 @@ def describe_transaction(transactional_id: str) -> bytes:
     return struct.pack(">i", len(body)) + body
 
 
-def described(answer: bytes) -> str | None:
-    """Read the state of a transaction from the answer."""
+def described(answer: bytes) -> tuple[str | None, float]:
+    """Read the state of a transaction from the answer, and since when it is open, in Unix time."""
     fields = Fields(answer[8:], flexible=True)
     fields.tags()
     fields.integer(4)
     fields.length(4)
     fields.integer(2)
     fields.text()
-    return fields.text()
+    state = fields.text()
+    fields.integer(4)
+    return state, fields.integer(8) / 1000
 
 
 def frames(source: socket.socket) -> Iterator[bytes]:

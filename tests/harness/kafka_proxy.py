@@ -172,7 +172,12 @@ class KafkaProxy:
 
     def state(self, transactional_id: str) -> str | None:
         """Ask for the state of a transaction: Ongoing, CompleteCommit and so on."""
-        return described(self.ask(describe_transaction(transactional_id)))
+        return described(self.ask(describe_transaction(transactional_id)))[0]
+
+    def open_since(self, transactional_id: str) -> float | None:
+        """Ask since when a transaction is open, in Unix time; none is."""
+        state, since = described(self.ask(describe_transaction(transactional_id)))
+        return since if state == "Ongoing" else None
 
     def close(self) -> None:
         self._door.close()

@@ -48,6 +48,8 @@ class Scene(NamedTuple):
     """Whether worker b is let live, to see that it does not grow."""
     patience: float = 3.0
     """Seconds in the median, from a kill until records come again in every partition."""
+    transaction_seconds: float | None = None
+    """How long Kafka lets a transaction be open, where that is not what it is by default."""
     late: bool = False
     """Whether requests of the workers come late now and then."""
     partitions: int = PARTITIONS
@@ -91,11 +93,15 @@ class World:
         self.late: Counter[int] = Counter()
         """How often Kafka answered a late request with each error code; 0 is none."""
         self._hurt = {"CHAOS_BREAK": scene.broken} if scene.broken else {}
+        if scene.transaction_seconds:
+            self._hurt["CHAOS_TRANSACTION_SECONDS"] = str(scene.transaction_seconds)
         self.ends: Counter[int] = Counter()
         """How often a worker ended with each exit code."""
         self.stuck: list[str] = []
         """Workers that did not end when they were told to."""
         self.samples: list[dict[str, int]] = []
+        self.held_back: list[str] = []
+        """Transactional ids of the dead whose transactions held readers back."""
         self.gaps: list[float] = []
         """Seconds from each kill until records came again in every partition."""
         self.workers: dict[str, Worker] = {}
@@ -211,14 +217,18 @@ class World:
 
     def intrude(self, name: str) -> None:
         """Take a worker's transactional id."""
+        self.take(self.transactional_id(name))
+
+    def take(self, transactional_id: str) -> None:
+        """Take an id, which ends its open transaction."""
         intruder = Producer(
             {
                 "bootstrap.servers": self.pipeline.bootstrap_servers,
-                "transactional.id": self.transactional_id(name),
+                "transactional.id": transactional_id,
                 "log_level": 0,
             }
         )
-        intruder.init_transactions(30)
+        intruder.init_transactions(PATIENT_SECONDS)
 
     def add_partition(self) -> None:
         """Make the input topic wider, up to a limit."""
@@ -239,7 +249,7 @@ class World:
         return oracle.anomalies(self.pipeline.history(SHORT, self.onlooker.records)) | {
             "crashed": [code for code in self.ends if code not in self._expected],
             "stuck": self.stuck,
-            "held back": self.gaps if slow else [],
+            "held back": [*self.held_back, *(self.gaps if slow else ())],
             "grown": self.grown(),
         }
 
