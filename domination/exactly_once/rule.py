@@ -1,35 +1,35 @@
 """The commit rule: when a worker may poll, and when it must commit, abort, renew or go back.
 
 A state machine without input or output. Its driver (`transactions.py`) asks `step()` what to do
-next, does it, and reports what came of it. The numbers below name the same steps in code and docs.
+next, does it, and reports the result. Code and docs use the same numbers for these rules.
 
-1. A transaction opens with the first records of a poll. It also opens when an offset has to be
-   committed although no record was read: the first offset of a partition that has none committed,
-   the offset behind transaction markers, or, after an eviction from the group, the committed
-   offset once more.
-2. `emitted` counts batches handed to the dataflow, `written` batches that reached the sink. Each
-   batch arrives once, whole, so when they are equal nothing is in flight.
-3. A commit is due when the input is drained or the commit interval has passed. While one is due and
-   something is in flight, the source yields nothing.
-4. Commit: the positions go into the transaction with the membership of the group under which they
-   were read, then it commits. A position has the leader epoch of its record, so that the worker
-   notices when a log was cut back.
-5. Before the assignment changes the transaction ends: it commits if nothing is in flight, else it
-   aborts. It aborts when partitions are lost, or when the membership has changed since the worker
-   last read the committed offsets: another worker may own the partitions already. Either way the
-   consumer then goes back to the committed offsets, and the records of that poll are thrown away.
-   It goes back only after the group has told this member which partitions it has.
-6. A transaction that Kafka refuses is aborted. When its outcome is unknown the producer is thrown
-   away instead and a new one with the same transactional id settles it. Then the consumer goes back
-   to the committed offsets; batches still in flight are stale, and the sink drops them. A fenced
-   worker ends: another one has its transactional id, and it must never write again. But Kafka
-   itself fences a transaction that was open past the transaction time-out: its outcome is unknown.
-   A request is in doubt when its connection broke, or its time ran out, before its answer came. The
-   client sends it again, and the first copy may reach Kafka later, in the middle of another
-   transaction. So no transaction opens after a doubt: the producer is renewed first, which raises
-   its epoch, and Kafka refuses what comes late.
+1. A transaction opens with the first records of a poll. It also opens without records, when an
+   offset must be committed: the first offset of a partition that has none, the offset behind
+   transaction markers, or, after an eviction from the group, the committed offset once more.
+2. `emitted` counts the batches handed to the dataflow, `written` the batches that reached the sink.
+   Each batch arrives once, whole. So nothing is in flight when the two counts are equal.
+3. A commit is due when the input is drained or the commit interval has passed. While a commit is
+   due and something is in flight, the source yields nothing.
+4. To commit, the worker adds its positions to the transaction, with the group membership under
+   which it read them. Then it commits. A position has the leader epoch of its record, so that the
+   worker notices when a log was cut back.
+5. Before the assignment changes, the transaction ends: it commits if nothing is in flight, and
+   aborts otherwise. It also aborts when partitions are lost, or when the membership has changed
+   since the worker last read the committed offsets: another worker may own the partitions already.
+   In every case the consumer then goes back to the committed offsets, and the records of that poll
+   are discarded. It goes back only after the group has told this member its partitions.
+6. The worker aborts a transaction that Kafka refuses. When the outcome of a transaction is unknown,
+   the worker discards the producer instead, and a new producer with the same transactional id
+   settles the transaction. Either way the consumer goes back to the committed offsets. Batches that
+   are still in flight are stale, and the sink drops them. A fenced worker ends: another worker has
+   its transactional id, and it must never write again. But Kafka itself fences a transaction that
+   was open past the transaction time-out: its outcome is unknown. A request is in doubt when its
+   connection broke, or its time ran out, before its answer came. The client sends it again, and the
+   first copy may reach Kafka later, in the middle of another transaction. So after a doubt the
+   worker renews the producer before it opens a transaction. The renewal raises the producer's
+   epoch, and Kafka refuses a copy that comes late.
 7. Every call of the driver has a finite time limit, shorter than the client's own. When a call
-   reaches it, its outcome is unknown.
+   reaches the limit, its outcome is unknown.
 """
 
 from __future__ import annotations
