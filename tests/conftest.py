@@ -21,6 +21,7 @@ from harness.clickhouse_core import ClickHouseCore
 from harness.kafka_site import KafkaSite
 from harness.memory.site import MemorySite
 from harness.pipeline import Pipeline
+from harness.secure_guest import Guest
 from harness.shadow_topic import RECORDS
 
 if TYPE_CHECKING:
@@ -115,6 +116,16 @@ def secure_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[secure.Se
     server.start()
     yield server
     server.kill()
+
+
+@pytest.fixture
+def guest(secure_kafka: secure.SecureKafka, tmp_path: Path) -> Iterator[Guest]:
+    """Give a pipeline with all rights that docs/operate.md asks for, and no other."""
+    made = Guest(secure_kafka, tmp_path)
+    made.create()
+    secure_kafka.allow(made.rights().values())
+    yield made
+    made.end()
 
 
 @pytest.fixture

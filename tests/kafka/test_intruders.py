@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -11,27 +10,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from confluent_kafka.admin import AclOperation, AdminClient, ResourceType
+from confluent_kafka.admin import AclOperation, AdminClient
 
 from domination import advice, connection
 from domination.errors import DominationError, Exit
 from domination.kafka.cluster import Cluster
 from domination.kafka.faults import FaultError, RefusedError
 from domination.kafka.group import Group
-from domination.kafka.tail import Tail, from_first
-from domination.monitor.topics import TopicsProbe
 from domination.settings import Settings, from_environment
 from harness import listening
 from harness.cutting_proxy import CuttingProxy
-from harness.letters import good, lay
-from harness.processes import DOMINATION, ROOT, eventually, run
+from harness.processes import DOMINATION, run
 from harness.records import BAD, humans, mixed
-from harness.secure_guest import MONITOR, Guest
-from harness.secure_kafka import PASSWORD, Right
+from harness.secure_guest import Guest
+from harness.secure_kafka import PASSWORD
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from harness.processes import Worker
     from harness.secure_kafka import SecureKafka
@@ -153,17 +149,9 @@ def outcomes(
         return dict(zip(names, pool.map(tried, names), strict=True))
 
 
-@pytest.fixture
-def guest(secure_kafka: SecureKafka, tmp_path: Path) -> Iterator[Guest]:
-    """Give a pipeline with all rights that docs/operate.md asks for, and no other."""
-    made = Guest(secure_kafka, tmp_path)
-    made.create()
-    secure_kafka.allow(made.rights().values())
-    yield made
-    made.end()
-
-
-def test_with_the_rights_of_the_readme_a_worker_does_its_work_exactly_once(guest: Guest) -> None:
+def test_with_the_rights_written_for_it_a_worker_does_its_work_exactly_once(
+    guest: Guest,
+) -> None:
     assert len(guest.rights()) == 5
     checked = run(*DOMINATION, *COMMANDS["check"], environment=guest.environment)
     assert checked.returncode == 0, checked.stdout
@@ -285,67 +273,3 @@ def test_a_group_that_may_not_be_seen_is_named_as_often_as_it_is_asked_for(guest
             with pytest.raises(RefusedError, match="no right to DESCRIBE on group others") as it:
                 unseen.lags(cluster, guest.input, 4)
             assert end(it.value).exit_code is Exit.REFUSED
-
-
-def test_replay_needs_the_rights_that_are_written_for_it(
-    guest: Guest, secure_kafka: SecureKafka
-) -> None:
-    lay(guest, good(5))
-    page = (ROOT / "docs" / "operate.md").read_text()
-    (name,) = re.findall(r"`(domination-dead-letters-\S+)`:", page)
-    transactional_id = name.replace(Settings().dead_letter_topic, guest.dead)
-    write, topic = AclOperation.WRITE, ResourceType.TOPIC
-    secure_kafka.allow([Right(AclOperation.READ, topic, guest.dead)])
-    secure_kafka.allow([Right(write, topic, guest.input)])
-    replay = (*DOMINATION, "dead-letters", "replay", "--yes")
-    refused = run(*replay, environment=guest.environment)
-    assert refused.returncode == Exit.REFUSED
-    assert f"no right to WRITE on transactional id {transactional_id}" in refused.stderr
-    secure_kafka.allow([Right(write, ResourceType.TRANSACTIONAL_ID, transactional_id)])
-    assert "5 sent back" in run(*replay, environment=guest.environment).stdout
-
-
-def test_a_rewind_needs_the_rights_written_for_it(guest: Guest, secure_kafka: SecureKafka) -> None:
-    rights = guest.rights()
-    group = rights[Settings().group]
-    secure_kafka.deny({*rights.values()} - {rights[Settings().input_topic], group})
-    command, environment = ["rewind", "--to", "earliest", "--yes"], guest.environment
-    assert run(*DOMINATION, *command, environment=environment).returncode == 0
-    secure_kafka.deny([group])
-    secure_kafka.allow([replace(group, operation=AclOperation.DESCRIBE)])
-    refused = run(*DOMINATION, *command, environment=environment)
-    assert f"no right to READ on group {guest.group}" in refused.stderr
-
-
-def test_who_reads_without_joining_is_told_of_the_group_and_not_of_a_topic(
-    guest: Guest, secure_kafka: SecureKafka
-) -> None:
-    secure_kafka.deny([guest.rights()[Settings().group]])
-    settings = from_environment(guest.environment)
-    with closing(Tail(connection.of(settings), settings.group)) as tail:
-        tail.follow(from_first(guest.input, 4))
-        with pytest.raises(RefusedError, match=f"no right to READ on group {guest.group}$"):
-            eventually(lambda: bool(list(tail.new(1))))
-
-
-@pytest.mark.parametrize("lacking", [None, *MONITORS])
-def test_the_monitor_needs_the_rights_that_are_written_for_it_and_no_other(
-    secure_kafka: SecureKafka, tmp_path: Path, lacking: str | None
-) -> None:
-    guest = Guest(secure_kafka, tmp_path)
-    guest.create()
-    lay(guest, good(5))
-    rights = guest.rights(MONITOR)
-    assert set(rights) == set(MONITORS)
-    missing = rights.get(lacking or "")
-    secure_kafka.allow(right for right in rights.values() if right != missing)
-    if missing and missing.operation is AclOperation.READ:  # Whoever may see it comes farthest.
-        secure_kafka.allow([replace(missing, operation=AclOperation.DESCRIBE)])
-    with closing(TopicsProbe(from_environment(guest.environment))) as probe:
-        if missing:
-            named = f"no right to {missing.operation.name} on .*{missing.name}"
-            with pytest.raises(RefusedError, match=named):
-                eventually(lambda: probe.look().dead_letters.whole)
-        else:
-            eventually(lambda: probe.look().dead_letters.whole)
-            assert sum(probe.look().dead_letters.by_reason.reasons.values()) == 5

@@ -67,7 +67,7 @@ HELD: Final = {
         "kafka/test_intruders: a_worker_that_lacks_anything_writes_and_commits_nothing",
     ),
     "in the monitor's place": (
-        "kafka/test_intruders: the_monitor_needs_the_rights_that_are_written_for_it",
+        "kafka/test_rights: the_monitor_needs_the_rights_that_are_written_for_it",
         "seams/test_compose: with_these_grants_it_may_ask_what_it_asks",
     ),
     "in a worker's place, in Kubernetes": (
@@ -81,18 +81,18 @@ HELD: Final = {
     "on the host, another user": (
         "exactly_once/test_identity: two_live_workers_on_a_host_never_share_a_name",
         "exactly_once/test_identity: a_name_needs_no_file_that_someone_could_delete",
-        "kafka/test_intruders: with_the_rights_of_the_readme_a_worker_does_its_work",
+        "kafka/test_intruders: with_the_rights_written_for_it_a_worker_does_its_work",
         "demo/test_demo: rows_are_kept_where_asked",
     ),
     "on the host, the same user, or root": (),  # Nothing is kept from them.
-    "`dominate`": ("kafka/test_intruders: replay_needs_the_rights_that_are_written_for_it",),
-    "`shadow`": ("kafka/test_intruders: with_the_rights_of_the_readme_a_worker_does_its_work",),
+    "`dominate`": ("kafka/test_rights: replay_needs_the_rights_that_are_written_for_it",),
+    "`shadow`": ("kafka/test_intruders: with_the_rights_written_for_it_a_worker_does_its_work",),
     "`dominate.dead-letter`": (
-        "kafka/test_intruders: replay_needs_the_rights_that_are_written_for_it",
+        "kafka/test_rights: replay_needs_the_rights_that_are_written_for_it",
     ),
     "`DOMINATION_HTTP` of a worker": (
         "core/test_settings: an_address_is_a_port_alone_or_one_with_its_host",
-        "kafka/test_intruders: with_the_rights_of_the_readme_a_worker_does_its_work",
+        "kafka/test_intruders: with_the_rights_written_for_it_a_worker_does_its_work",
     ),
     "`DOMINATION_MONITOR` of the page": ("demo/test_demo: it_listens_here_only",),
     "Bytewax's own server, 3030": (
