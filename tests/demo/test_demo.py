@@ -8,8 +8,10 @@ import stat
 import subprocess
 import sys
 import urllib.request
+from contextlib import closing
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,12 +20,28 @@ from harness import listening
 from harness.kafka_server import free_ports, small_disk
 from harness.processes import CLEAN, DOMINATION, PATIENT_SECONDS, ROOT, run
 from harness.terminal import written
+from harness.together import Together, waits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 
-@pytest.fixture
-def scratch(tmp_path: Path) -> Path:
-    """Give a directory for temporary files that nothing else uses."""
-    made = tmp_path / "scratch"
+@pytest.fixture(scope="module")
+def together(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Together]:
+    """Give each its directory; more than three at once would only make each other slow."""
+
+    def run(scenario: Callable[[Path], None]) -> None:
+        scenario(tmp_path_factory.mktemp("demo"))
+
+    with closing(Together(request, run, 3)) as made:
+        yield made
+
+
+def scratch_in(directory: Path) -> Path:
+    """Make a directory for temporary files that nothing else uses."""
+    made = directory / "scratch"
     made.mkdir()
     return made
 
@@ -49,7 +67,9 @@ def processes(scratch: Path) -> list[str]:
     return [line for line in shown.stdout.splitlines() if mine in line and "domination" in line]
 
 
-def test_it_ends_with_0_once_each_human_is_one_row_or_one_dead_letter(scratch: Path) -> None:
+@waits
+def test_it_ends_with_0_once_each_human_is_one_row_or_one_dead_letter(directory: Path) -> None:
+    scratch = scratch_in(directory)
     arguments = ("demo", "--humans", "3000", "--seed", "4", "--bad", "0.02")
     ended = run(*DOMINATION, *arguments, environment={"TMPDIR": str(scratch)})
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -65,12 +85,13 @@ shadows._HEADS = (b'{"type":9,"unique_id":"', *shadows._HEADS[1:])
 """
 
 
+@waits
 def test_it_says_where_humans_are_that_are_neither_rows_nor_dead_letters_and_ends_with_1(
-    tmp_path: Path,
+    directory: Path,
 ) -> None:
-    (tmp_path / "sitecustomize.py").write_text(CHANGED)
+    (directory / "sitecustomize.py").write_text(CHANGED)
     arguments = ("demo", "--humans", "300", "--seed", "4")
-    ended = run(*DOMINATION, *arguments, environment={"PYTHONPATH": str(tmp_path)})
+    ended = run(*DOMINATION, *arguments, environment={"PYTHONPATH": str(directory)})
     assert ended.returncode == 1, ended.stdout + ended.stderr
     last = re.fullmatch(
         r"300 humans are not (\d+) rows \+ 0 dead letters, each row once; "
@@ -81,28 +102,29 @@ def test_it_says_where_humans_are_that_are_neither_rows_nor_dead_letters_and_end
     assert int(last[1]) + int(last[2]) == 300
 
 
-# It waits for the rows until ClickHouse has said why there will be none.
+# It waits for the rows until all are judged and ClickHouse has said why they will be none.
 UNTIL_TOLD = """
 import time
 from domination.demo import run
 
 def wait(sent, tally, view):
-    while not tally.why_not_stored():
+    while tally.look(sent).shadows < sent or not tally.why_not_stored():
         time.sleep(0.1)
 
 run._wait_for_rows = wait
 """
 
 
-def test_it_says_that_the_disk_of_the_rows_is_full(tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text(UNTIL_TOLD)
-    disk = tmp_path / "disk"
+@waits
+def test_it_says_that_the_disk_of_the_rows_is_full(directory: Path) -> None:
+    (directory / "sitecustomize.py").write_text(UNTIL_TOLD)
+    disk = directory / "disk"
     with small_disk(disk, megabytes=1) as mounted:
         if not mounted:
             pytest.skip("this user may mount nothing")
         (disk / "other").write_bytes(bytes(700_000))
         arguments = ("demo", "--humans", "10000", "--rate", "10000", "--data", str(disk / "rows"))
-        ended = run(*DOMINATION, *arguments, environment={"PYTHONPATH": str(tmp_path)})
+        ended = run(*DOMINATION, *arguments, environment={"PYTHONPATH": str(directory)})
     assert ended.returncode == 1, ended.stdout + ended.stderr
     last = ended.stdout.splitlines()[-1]
     assert re.search(
@@ -119,9 +141,9 @@ def test_humans_that_no_row_was_made_of_are_where_they_were_seen_last() -> None:
     )
 
 
-def test_it_listens_here_only_and_ctrl_c_ends_it_with_0_and_leaves_nothing(
-    scratch: Path,
-) -> None:
+@waits
+def test_it_listens_here_only_and_ctrl_c_ends_it_with_0_and_leaves_nothing(directory: Path) -> None:
+    scratch = scratch_in(directory)
     (port,) = free_ports(1)
     demo = start(scratch, DOMINATION_MONITOR=str(port))
     assert demo.stdout
@@ -145,7 +167,9 @@ def test_it_listens_here_only_and_ctrl_c_ends_it_with_0_and_leaves_nothing(
     assert processes(scratch) == []
 
 
-def test_a_second_ctrl_c_ends_it_at_once_and_leaves_nothing_either(scratch: Path) -> None:
+@waits
+def test_a_second_ctrl_c_ends_it_at_once_and_leaves_nothing_either(directory: Path) -> None:
+    scratch = scratch_in(directory)
     demo = start(scratch)
     assert demo.stdout
     next(line for line in demo.stdout if "ratings" in line)
@@ -157,24 +181,33 @@ def test_a_second_ctrl_c_ends_it_at_once_and_leaves_nothing_either(scratch: Path
     assert processes(scratch) == []
 
 
-def test_rows_are_kept_where_asked_and_a_later_demo_adds_to_them(
-    scratch: Path, tmp_path: Path
-) -> None:
+@waits
+def test_rows_are_kept_where_asked_and_a_later_demo_adds_to_them(directory: Path) -> None:
+    scratch = scratch_in(directory)
     for _ in range(2):
         # The same seed, so the same humans: each demo answers for its own rows.
-        arguments = ("demo", "--humans", "300", "--seed", "1", "--data", str(tmp_path / "rows"))
+        arguments = ("demo", "--humans", "300", "--seed", "1", "--data", str(directory / "rows"))
         ended = run(*DOMINATION, *arguments, environment={"TMPDIR": str(scratch)})
         assert ended.returncode == 0, ended.stdout + ended.stderr
         assert "300 humans = 300 rows" in ended.stdout.splitlines()[-1]
     assert list(scratch.iterdir()) == []
     # Rows name humans: they are for nobody else.
-    assert stat.S_IMODE((tmp_path / "rows").stat().st_mode) == 0o700
+    assert stat.S_IMODE((directory / "rows").stat().st_mode) == 0o700
 
 
-@pytest.mark.parametrize(("encoding", "bar"), [("utf-8", "█"), ("iso-8859-1", "##")])
-def test_on_a_terminal_it_draws_and_ends_with_the_same_line(
-    scratch: Path, encoding: str, bar: str
-) -> None:
+@waits
+def test_on_a_terminal_it_draws_and_ends_with_the_same_line(directory: Path) -> None:
+    draws(directory, "utf-8", "█")
+
+
+@waits
+def test_on_a_terminal_without_blocks_it_draws_as_well(directory: Path) -> None:
+    draws(directory, "iso-8859-1", "##")
+
+
+def draws(directory: Path, encoding: str, bar: str) -> None:
+    """Let it draw on a terminal of an encoding."""
+    scratch = scratch_in(directory)
     seen = written(
         lambda output: start(scratch, "--humans", "200", output=output, PYTHONIOENCODING=encoding)
     )
@@ -192,8 +225,10 @@ def test_a_directory_that_cannot_hold_the_rows_is_one_line_and_78(tmp_path: Path
     assert line == f"domination: the demo cannot write to {tmp_path}/file/rows: Not a directory"
 
 
-def test_a_second_demo_on_the_same_rows_is_one_line_and_78(scratch: Path, tmp_path: Path) -> None:
-    rows = str(tmp_path / "rows")
+@waits
+def test_a_second_demo_on_the_same_rows_is_one_line_and_78(directory: Path) -> None:
+    scratch = scratch_in(directory)
+    rows = str(directory / "rows")
     first = start(scratch, "--data", rows)
     assert first.stdout
     next(line for line in first.stdout if "ratings" in line)
@@ -214,19 +249,21 @@ def test_without_a_temporary_directory_it_is_one_line_and_78() -> None:
     assert line.startswith("domination: no temporary directory to write to, set TMPDIR to one")
 
 
-def make_run(terminal: int) -> subprocess.Popen[bytes]:
+def make_run(terminal: int, scratch: Path) -> subprocess.Popen[bytes]:
     """Start `make run` on a terminal, with the programs of these tests."""
     programs = Path(sys.executable).parent
     return subprocess.Popen(
         ["setsid", "--ctty", "make", "-o", ".venv/.run", f"BIN={programs}", "run"],
         cwd=ROOT,
-        env=CLEAN | {"TERM": "xterm"},
+        env=CLEAN | {"TERM": "xterm", "TMPDIR": str(scratch)},
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
     )
 
 
-def test_ctrl_c_ends_make_run_with_0_too() -> None:
-    seen = written(make_run, interrupt_after=b"Ctrl-C")
+@waits
+def test_ctrl_c_ends_make_run_with_0_too(directory: Path) -> None:
+    scratch = scratch_in(directory)
+    seen = written(lambda terminal: make_run(terminal, scratch), interrupt_after=b"Ctrl-C")
     assert b"each row once" in seen

@@ -7,6 +7,7 @@ import threading
 import time
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from inspect import signature
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -14,53 +15,41 @@ from urllib.request import urlopen
 import pytest
 
 from harness.kafka_proxy import KafkaProxy
-from harness.kafka_server import free_ports
-from harness.processes import DOMINATION, HURT, eventually, run
+from harness.kafka_server import free_ports, set_quota
+from harness.pipeline import Pipeline
+from harness.processes import DOMINATION, HURT, PATIENT_SECONDS, eventually, run
 from harness.records import humans
+from harness.together import Together, waits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from harness.kafka_server import KafkaServer
-    from harness.pipeline import Pipeline
     from harness.processes import Worker
 
 
-def test_answers_that_take_a_second_are_waited_for(pipeline: Pipeline) -> None:
-    pipeline.create()
-    with closing(KafkaProxy(pipeline.bootstrap_servers, delay_seconds=0.5)) as slow:
-        worker = pipeline.worker(KAFKA_BOOTSTRAP_SERVERS=slow.address)
-        pipeline.send(humans(500))
-        pipeline.drained()
-        assert worker.stop(seconds=15) == 0
-    pipeline.exactly_once()
+@pytest.fixture(scope="module", autouse=True)
+def together(
+    request: pytest.FixtureRequest,
+    bootstrap_servers: str,
+    breakable: KafkaServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Together]:
+    """Start them before the first test; who takes a broker has a Kafka of its own."""
 
+    def run(scenario: Callable[..., None]) -> None:
+        own = {"broker": breakable} if "broker" in signature(scenario).parameters else {}
+        if own:
+            breakable.start()
+        servers = breakable.bootstrap_servers if own else bootstrap_servers
+        pipeline = Pipeline(servers, tmp_path_factory.mktemp("together"))
+        try:
+            scenario(pipeline, **own)
+        finally:
+            pipeline.end()
 
-def test_an_uplink_that_is_too_slow_for_a_backlog_makes_progress(pipeline: Pipeline) -> None:
-    pipeline.create(partitions=12)
-    pipeline.send(humans(20_000))
-    # Some 15 seconds for all, where a transaction has ten.
-    with closing(KafkaProxy(pipeline.bootstrap_servers, bytes_a_second=40_000)) as slow:
-        worker = pipeline.worker(KAFKA_BOOTSTRAP_SERVERS=slow.address)
-        pipeline.drained()
-        assert worker.stop() == 0
-    pipeline.exactly_once()
-
-
-def test_a_quota_that_holds_a_backlog_back_lets_some_through_and_all_once_it_is_lifted(
-    own_kafka: KafkaServer, own_pipeline: Pipeline
-) -> None:
-    # Kafka takes one large request whole, and then reads nothing for minutes: nothing is unsent.
-    own_pipeline.create(partitions=12, outputs=1)
-    own_pipeline.send(humans(150_000))
-    own_kafka.set_quota("quota", 1_000)
-    worker = own_pipeline.worker(KAFKA_CLIENT_ID="quota")
-    eventually(lambda: bool(own_pipeline.read(own_pipeline.output).records), 90)
-    assert len(own_pipeline.read(own_pipeline.output).records) < 150_000
-    own_kafka.set_quota("quota", None)
-    own_pipeline.drained()
-    assert worker.stop() == 0
-    own_pipeline.exactly_once()
+    with closing(Together(request, run, 5)) as made:
+        yield made
 
 
 def test_a_limit_that_is_told_slowly_is_still_the_topics_own(pipeline: Pipeline) -> None:
@@ -170,7 +159,7 @@ def test_an_output_topic_that_is_deleted_ends_the_worker_with_78_and_its_name(
     pipeline.drained()
     pipeline.admin.delete_topics([topic])[topic].result(30)
     pipeline.send([*humans(100, seed=2), (b"{", None)])
-    assert worker.wait(60) == 78
+    assert worker.wait() == 78
     # Kafka refuses the write at once, or the client waits for it and the renewal finds out.
     (line,) = (line for line in worker.output.splitlines() if "ERROR" in line)
     assert "a topic is missing" in line
@@ -178,14 +167,63 @@ def test_an_output_topic_that_is_deleted_ends_the_worker_with_78_and_its_name(
     assert "Traceback" not in worker.output
 
 
+# These have waited meanwhile.
+
+
+@waits
+def test_answers_that_take_a_second_are_waited_for(pipeline: Pipeline) -> None:
+    pipeline.create()
+    with closing(KafkaProxy(pipeline.bootstrap_servers, delay_seconds=0.5)) as slow:
+        worker = pipeline.worker(KAFKA_BOOTSTRAP_SERVERS=slow.address)
+        pipeline.send(humans(500))
+        pipeline.drained()
+        assert worker.stop() == 0
+    pipeline.exactly_once()
+
+
+@waits
+def test_an_uplink_that_is_too_slow_for_a_backlog_makes_progress(pipeline: Pipeline) -> None:
+    pipeline.create(partitions=12)
+    pipeline.send(humans(20_000))
+    # Some 15 seconds for all, where a transaction has ten.
+    with closing(KafkaProxy(pipeline.bootstrap_servers, bytes_a_second=40_000)) as slow:
+        worker = pipeline.worker(KAFKA_BOOTSTRAP_SERVERS=slow.address)
+        pipeline.drained()
+        assert worker.stop() == 0
+    pipeline.exactly_once()
+
+
+@waits
+def test_a_quota_that_holds_a_backlog_back_lets_some_through_and_all_once_it_is_lifted(
+    pipeline: Pipeline,
+) -> None:
+    # Kafka takes one large request whole, and then reads nothing for minutes: nothing is unsent.
+    pipeline.create(partitions=12, outputs=1)
+    pipeline.send(humans(150_000))
+    set_quota(pipeline.bootstrap_servers, pipeline.group, 1_000)
+    worker = pipeline.worker(KAFKA_CLIENT_ID=pipeline.group)
+    eventually(lambda: bool(pipeline.read(pipeline.output).records))
+    assert len(pipeline.read(pipeline.output).records) < 150_000
+    set_quota(pipeline.bootstrap_servers, pipeline.group, None)
+    pipeline.drained()
+    assert worker.stop() == 0
+    pipeline.exactly_once()
+
+
+def told(worker: Worker, text: str) -> int:
+    """Count how often a worker has said something."""
+    return worker.output.count(text)
+
+
 def alive(port: int) -> bool:
     try:
-        with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5):
+        with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=PATIENT_SECONDS):
             return True
     except HTTPError:
         return False
 
 
+@waits
 def test_commits_that_fail_for_ever_end_with_69_although_the_broker_answers_all_else(
     pipeline: Pipeline,
 ) -> None:
@@ -198,13 +236,15 @@ def test_commits_that_fail_for_ever_end_with_69_although_the_broker_answers_all_
         )
         pipeline.send(humans(100))
         pipeline.drained()
+        # Trouble at the start is over.
+        eventually(lambda: told(worker, "trying again") == told(worker, "working again"))
         proxy.stall_all("EndTxn")
-        calmed = worker.output.count("working again")
+        calmed = told(worker, "working again")
         pipeline.send(humans(100, seed=2))
-        worker.until("trying again")
+        eventually(lambda: told(worker, "trying again") > calmed)
         assert alive(port)
         assert worker.wait() == 69
-        assert worker.output.count("working again") == calmed
+        assert told(worker, "working again") == calmed
     (line,) = (line for line in worker.output.splitlines() if "ERROR" in line)
     assert "committing" in line
     assert "8 s" in line
@@ -214,17 +254,20 @@ def test_commits_that_fail_for_ever_end_with_69_although_the_broker_answers_all_
     pipeline.exactly_once()
 
 
+@waits
 def test_a_worker_that_waits_for_its_broker_is_alive(
-    own_kafka: KafkaServer, own_pipeline: Pipeline
+    pipeline: Pipeline, broker: KafkaServer
 ) -> None:
     (port,) = free_ports(1)
-    worker = own_pipeline.create().worker(command=HURT, HTTP=str(port), CHAOS_TURN_SECONDS="30")
-    own_pipeline.send(humans(1_000))
-    own_pipeline.drained()
-    own_pipeline.send(humans(1_000, seed=2))
-    own_kafka.send_signal(signal.SIGSTOP)
-    frozen = time.monotonic()
-    eventually(lambda: not alive(port) or time.monotonic() - frozen > 45, 60)
-    assert time.monotonic() - frozen > 45
-    own_kafka.send_signal(signal.SIGCONT)
-    assert worker.stop(seconds=60) == 0
+    worker = pipeline.create().worker(command=HURT, HTTP=str(port), CHAOS_TURN_SECONDS="30")
+    pipeline.send(humans(1_000))
+    pipeline.drained()
+    pipeline.send(humans(1_000, seed=2))
+    broker.send_signal(signal.SIGSTOP)
+    try:
+        frozen = time.monotonic()
+        eventually(lambda: not alive(port) or time.monotonic() - frozen > 45)
+        assert time.monotonic() - frozen > 45
+    finally:
+        broker.send_signal(signal.SIGCONT)
+    assert worker.stop() == 0

@@ -106,6 +106,26 @@ def measured() -> Sequence[str]:
     return ()
 
 
+def _command(options: Sequence[str], main: str, *arguments: object) -> list[str]:
+    """Give the command that runs a program of Kafka's."""
+    java = ("java", "-Xms256m", "-Xmx768m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
+    return [*java, *options, "-cp", f"{LIBS}/*", main, *map(str, arguments)]
+
+
+def set_quota(servers: str, client: str, bytes_a_second: int | None) -> None:
+    """Let a client of a broker write only so much, or as much as it can."""
+    change = (
+        ("--delete-config", "producer_byte_rate")
+        if bytes_a_second is None
+        else ("--add-config", f"producer_byte_rate={bytes_a_second}")
+    )
+    entity = ("--entity-type", "clients", "--entity-name", client)
+    asked = ("--bootstrap-server", servers, "--alter", *entity, *change)
+    command = _command(short_lived(), "kafka.admin.ConfigCommand", *asked)
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
 def free_ports(count: int) -> list[int]:
     """Give ports where nobody listens; no other process of tests gets them while this one lives.
 
@@ -172,12 +192,9 @@ class KafkaServer:
         self._java(*tool, *options).wait()
 
     def _java(self, main: str, *arguments: object) -> subprocess.Popen[bytes]:
-        command = ["java", "-Xms256m", "-Xmx768m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
-        command += self._options
         with self._output.open("ab") as log:
-            return subprocess.Popen(
-                [*command, "-cp", f"{LIBS}/*", main, *map(str, arguments)], stdout=log, stderr=log
-            )
+            command = _command(self._options, main, *arguments)
+            return subprocess.Popen(command, stdout=log, stderr=log)
 
     def start(self) -> None:
         """Start it, unless it runs; returns once it answers."""
@@ -206,18 +223,6 @@ class KafkaServer:
         """Freeze it (SIGSTOP) or wake it (SIGCONT), if it runs."""
         if self._process:
             self._process.send_signal(number)
-
-    def set_quota(self, client: str, bytes_a_second: int | None) -> None:
-        """Let a client write only so much, or as much as it can."""
-        change = (
-            ("--delete-config", "producer_byte_rate")
-            if bytes_a_second is None
-            else ("--add-config", f"producer_byte_rate={bytes_a_second}")
-        )
-        broker = ("--bootstrap-server", self.bootstrap_servers)
-        entity = ("--entity-type", "clients", "--entity-name", client)
-        tool = self._java("kafka.admin.ConfigCommand", *broker, "--alter", *entity, *change)
-        assert tool.wait(START_SECONDS) == 0, self._output.read_text()[-2000:]
 
     def fill_disk(self, seconds: float = 60) -> None:
         """Leave it no room to write, and wait for its end; then there is room again."""
