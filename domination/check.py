@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 # A cluster that has never had a group or a transaction makes its own topics for them first.
 _SECONDS: Final = 20.0
 
+REACH_SECONDS: Final = 5.0
+"""How long the brokers that ClickHouse asks may take to answer here."""
 # What ClickHouse's consumer says of an authority that its server does not trust.
 _UNTRUSTED: Final = "certificate verify failed"
 
@@ -122,7 +124,6 @@ def _reader(settings: Settings) -> Generator[Finding, None, Connection | None]:
     what = f"ClickHouse's user {user} at broker {shared.servers}"
     error = _error(_reach, shared, topic)
     if error and error.exit_code is Exit.UNAVAILABLE and settings.clickhouse_kafka_brokers:
-        # ClickHouse may be the only one that knows its brokers by these names.
         yield Finding(f"{what}: not asked, as none answers here", None)
         return None
     yield Finding(what, error and _of_clickhouse(error))
@@ -138,7 +139,7 @@ def _reader(settings: Settings) -> Generator[Finding, None, Connection | None]:
 
 
 def _reach(shared: Connection, topic: str) -> None:
-    Cluster(shared).reach(topic)
+    Cluster(shared, REACH_SECONDS).reach(topic)
 
 
 def _of_clickhouse(error: DominationError) -> DominationError:
