@@ -1,22 +1,21 @@
 -- Reads the records. One is a shadow if it is one JSON object, each field is of its type, and its
 -- time reads back as it was written: toDateTime64OrNull takes a month 13 for a date of 1900.
+-- What is written as the worker writes it, all ids without escapes and all times but leap days, is
+-- cut out of its fixed form instead, at a third of the cost: own records would be judged the same.
 -- The settings: what a server's profile says else would stop it, drop rows, or break good shadows.
 CREATE MATERIALIZED VIEW IF NOT EXISTS shadow_consumer TO shadow_inbox
 AS WITH
+    isValidUTF8(raw) AND match(raw, concat(
+        '\\A\\{"type":[0-3],"unique_id":"[^"\\\\\\x00-\\x1f]+","emit_timestamp":"',
+        '(19[7-9]|20\\d|21\\d)\\d-((0[1-9]|1[0-2])-(0[1-9]|1\\d|2[0-8])',
+        '|(0[13-9]|1[0-2])-(29|30)|(0[13578]|1[02])-31)',
+        ' ([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d\\.\\d{3}"\\}\\z'
+    )) AS own,
     JSONExtract(raw, 'Tuple(type Nullable(Int64), unique_id Nullable(String), emit_timestamp Nullable(String))') AS record,
     tupleElement(record, 'type') AS kind,
     tupleElement(record, 'unique_id') AS id,
     tupleElement(record, 'emit_timestamp') AS stamp,
-    toDateTime64OrNull(stamp, 3, 'UTC') AS time
-SELECT
-    ifNull(kind, 0) AS type,
-    ifNull(id, '') AS unique_id,
-    ifNull(time, toDateTime64(0, 3, 'UTC')) AS emit_timestamp,
-    _topic AS kafka_topic,
-    _partition AS kafka_partition,
-    _offset AS kafka_offset,
-    ifNull(_timestamp_ms, toDateTime64(0, 3, 'UTC')) AS kafka_timestamp,
-    raw,
+    toDateTime64OrNull(stamp, 3, 'UTC') AS time,
     multiIf(
         NOT isValidJSON(raw), 'not one JSON value',
         JSONType(raw) != 'Object', 'not an object',
@@ -26,7 +25,27 @@ SELECT
             OR ifNull(NOT startsWith(toString(time), stamp), 1),
         'emit_timestamp is not YYYY-MM-DD hh:mm:ss.mmm',
         ''
-    ) AS error,
+    ) AS why,
+    if(
+        own,
+        (
+            toInt64OrZero(substring(raw, 9, 1)),
+            substring(raw, 24, length(raw) - 68),
+            toDateTime64OrZero(substring(raw, -25, 23), 3, 'UTC'),
+            ''
+        ),
+        (ifNull(kind, 0), ifNull(id, ''), ifNull(time, toDateTime64(0, 3, 'UTC')), why)
+    ) AS judged
+SELECT
+    tupleElement(judged, 1) AS type,
+    tupleElement(judged, 2) AS unique_id,
+    tupleElement(judged, 3) AS emit_timestamp,
+    _topic AS kafka_topic,
+    _partition AS kafka_partition,
+    _offset AS kafka_offset,
+    ifNull(_timestamp_ms, toDateTime64(0, 3, 'UTC')) AS kafka_timestamp,
+    raw,
+    tupleElement(judged, 4) AS error,
     toUInt32(cityHash64(raw, kafka_timestamp)) AS record_hash
 FROM shadow_stream
 SETTINGS

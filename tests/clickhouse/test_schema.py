@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calendar import isleap
 from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 import pytest
 from confluent_kafka import Producer
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domination import check
@@ -24,7 +25,16 @@ from domination.shadows import judge as judge_all
 from harness.processes import eventually
 from harness.records import humans
 from harness.shadow_topic import TIME, hold, reading, settings_of, shadow, shadows, write
-from harness.strategies import ratings, unique_ids, values
+from harness.strategies import (
+    ODD_KINDS,
+    ODD_TEXTS,
+    near_shadows,
+    ratings,
+    shadow_form,
+    shadow_forms,
+    unique_ids,
+    values,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -280,11 +290,21 @@ def test_what_the_worker_writes_is_the_same_shadow_in_clickhouse(
     ]
 
 
-@given(st.lists(values.filter(bool) | st.sampled_from([*GOOD, *SHORT]), max_size=8))
-def test_any_bytes_are_a_shadow_or_broken_and_never_a_row_of_defaults(
+@given(
+    st.lists(
+        shadow_forms | near_shadows | values.filter(bool) | st.sampled_from([*GOOD, *SHORT]),
+        max_size=20,
+    )
+)
+@example([shadow_form((b"1", text, TIME.encode())) for text in ODD_TEXTS])
+@example([shadow_form((kind, b"x", TIME.encode())) for kind in ODD_KINDS])
+def test_any_bytes_are_a_shadow_or_broken_alike_in_both_ways_and_never_a_row_of_defaults(
     parser: ClickHouseCore, records: list[bytes]
 ) -> None:
-    parsed = parse(parser, records)
+    # The space changes no JSON, and makes that of the worker's own form one of another's.
+    both = parse(parser, [*records, *(record + b" " for record in records)])
+    parsed, carefully = both[: len(records)], both[len(records) :]
+    assert parsed == carefully
     assert len(parsed) == len(records)
     for value, (error, kind, unique_id, stamp) in zip(records, parsed, strict=True):
         if error:
@@ -293,6 +313,38 @@ def test_any_bytes_are_a_shadow_or_broken_and_never_a_row_of_defaults(
         sent: Any = orjson.loads(value)
         assert (sent["type"], sent["unique_id"]) == (kind, unique_id)
         assert stamp.startswith(sent["emit_timestamp"])
+
+
+def test_each_day_that_a_year_has_or_has_not_is_judged_alike_in_both_ways(
+    parser: ClickHouseCore,
+) -> None:
+    years = [1899, 1900, 1969, 1970, 2000, 2023, 2024, 2100, 2199, 2200, 2300]
+    parser.execute("TRUNCATE TABLE records")
+    parser.execute(
+        'INSERT INTO records SELECT format(\'{{"type":1,"unique_id":"x","emit_timestamp":"{}-{}-{}'
+        " 23:59:59.999\"}}{}', year, leftPad(toString(number % 14), 2, '0'),"
+        " leftPad(toString(intDiv(number, 14)), 2, '0'), space), 'shadow', 0, number, 0"
+        f" FROM numbers(14 * 33) ARRAY JOIN {years} AS year ARRAY JOIN ['', ' '] AS space"
+    )
+    judged = "(error, type, unique_id, emit_timestamp)"
+    found = parser.execute(
+        f"SELECT countIf(error = ''), count(), uniqExact(trimRight(raw)),"
+        f" uniqExact(trimRight(raw), {judged}) FROM ({reading()})"
+    )
+    # ClickHouse has no times before 1900 and after 2299.
+    days = sum(365 + isleap(year) for year in years[1:-1])
+    assert found == [(2 * days, 2 * 11 * 14 * 33, 11 * 14 * 33, 11 * 14 * 33)]
+
+
+def test_what_the_worker_writes_has_its_own_form_unless_it_has_escapes(
+    parser: ClickHouseCore,
+) -> None:
+    people = [Rating(rating, unique_id) for rating in range(15) for unique_id in ("x", "ünï 😀 'x")]
+    written = encode(judge_all([*people, Rating(1, 'a "quote"')]), datetime.now(timezone.utc))
+    hold(parser, written)
+    cheap = reading().replace("\nSELECT\n", "\nSELECT own,\n")
+    owns = parser.execute(f"SELECT own FROM ({cheap}) ORDER BY kafka_offset")
+    assert owns == [(1,)] * 30 + [(0,)]
 
 
 def parse(core: ClickHouseCore, values: Sequence[bytes]) -> list[tuple[Any, ...]]:

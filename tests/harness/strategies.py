@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta, timezone
 
 import orjson
 from hypothesis import strategies as st
@@ -91,3 +92,48 @@ spoilt = st.builds(
 others = strange_fields | torn | st.none() | st.binary() | json_values.map(dumps)
 values = good | nested | spoilt | others
 batches = st.lists(values, max_size=12) | st.lists(good, max_size=12) | st.lists(torn, max_size=6)
+
+
+# What the worker writes, and what comes near it: odd in one place, or with a few bytes changed.
+ODD_TEXTS = [
+    *rb'" "," \ \u0000 \ud800 \ud83d\ude00'.split(),
+    *b"\x00 \x1f \x7f \n \xed\xa0\x80 \xc0\x80 \xf4\x90\x80\x80 \xf0\x9f\x98\x80 \xff".split(b" "),
+    b"",
+]
+ODD_KINDS = [
+    *b'4 -1 -0 00 1.0 1e0 "1" true [1] 9223372036854775808 18446744073709551617'.split(),
+    *(b"", b" 1", b"%d" % (2**128 + 1)),
+]
+kinds = st.sampled_from([b"0", b"1", b"2", b"3"])
+id_texts = texts.map(str.encode)
+odd_ids = st.lists(st.sampled_from(ODD_TEXTS) | id_texts | st.binary(max_size=3)).map(b"".join)
+# Of 1899 to 2300: ClickHouse has no times before and after.
+times = st.integers(-2_209_000_000_000, 10_414_000_000_000).map(
+    lambda milliseconds: (
+        (datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(0, 0, 0, milliseconds))
+        .strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+        .encode()
+    )
+)
+odd_times = st.from_regex(
+    rb"(19|20|21|22|\d\d)\d\d-[01]\d-[0-3]\d [0-2]\d:[0-6]\d:[0-6]\d(\.\d{1,4})?", fullmatch=True
+)
+
+
+def shadow_form(fields: tuple[bytes, bytes, bytes]) -> bytes:
+    """Write a type, an id and a time in the worker's own form."""
+    return b'{"type":%b,"unique_id":"%b","emit_timestamp":"%b"}' % fields
+
+
+shadow_forms = (
+    st.tuples(kinds, odd_ids, times)
+    | st.tuples(kinds, id_texts, odd_times)
+    | st.tuples(st.sampled_from(ODD_KINDS), id_texts, times)
+).map(shadow_form)
+near_shadows = st.builds(
+    lambda value, place, cut, put: value[:place] + put + value[place + cut :],
+    shadow_forms,
+    st.integers(0, 120),
+    st.integers(0, 2),
+    st.sampled_from(ODD_TEXTS) | st.binary(max_size=2),
+)
