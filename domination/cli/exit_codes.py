@@ -16,6 +16,7 @@ EXIT_CODES: Final = {
             "no broker, or no progress, for DOMINATION_AVAILABILITY_TIMEOUT_SECONDS; or no "
             "ClickHouse"
         ),
+        Exit.MEMORY: "its memory was nearly used up: the log says where it was reading",
         Exit.TEMPORARY: (
             "fenced: another worker has its name; or a replay was stopped, or held up; start it "
             "again"

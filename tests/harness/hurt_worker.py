@@ -4,6 +4,7 @@ Run in place of `domination worker`. CHAOS_STOP_AT is `point:count:signal`: at t
 comes to the point it sends the signal to itself, or hangs for so many seconds if that is negative;
 with a count of 0 each time. In place of a signal it takes a path, and hangs until that is there.
 CHAOS_ABORT_AT is a count: it aborts when so many batches have been written, as if it lost them.
+CHAOS_MEMORY_MIB is the limit of its memory, as if a cgroup had it.
 CHAOS_TURN_SECONDS is the time after which a worker that does not turn is not alive any more.
 CHAOS_BREAK names a way to break the rule, to see that the oracle finds out.
 """
@@ -29,7 +30,9 @@ from domination.exactly_once.rule import Position, Transaction
 from domination.exactly_once.transactional import TRANSACTION_SECONDS
 from domination.exactly_once.writer import KafkaWriter
 from domination.settings import from_environment
+from domination.worker import memory
 from domination.worker.health import Health
+from domination.worker.memory_limit import Limit
 from domination.worker.run import run
 
 if TYPE_CHECKING:
@@ -294,8 +297,17 @@ class HurtEnds(Ends):
         )
 
 
+class Alone(Limit):
+    """A limit that nobody else shares, and no kernel enforces."""
+
+    def held(self) -> int:
+        return 0
+
+
 def main() -> int:
     """Run the worker, hurt as the environment asks."""
+    if mib := os.environ.get("CHAOS_MEMORY_MIB"):
+        vars(memory)["lowest"] = lambda: Alone(int(mib) * 1024 * 1024, None, Path("/"))
     if seconds := os.environ.get("CHAOS_TURN_SECONDS"):
         Health.turn_seconds = float(seconds)
     with exit_on_error():
