@@ -22,6 +22,8 @@ class Exit(IntEnum):
     USAGE = 2
     UNAVAILABLE = 69
     """No broker, or no ClickHouse."""
+    MEMORY = 71
+    """The system has no more memory to give."""
     TEMPORARY = 75
     """Fenced or evicted: start the worker again."""
     REFUSED = 77

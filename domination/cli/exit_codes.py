@@ -16,6 +16,7 @@ EXIT_CODES: Final = {
             "Kafka did not answer, or nothing was committed, for "
             "DOMINATION_AVAILABILITY_TIMEOUT_SECONDS; or ClickHouse did not answer"
         ),
+        Exit.MEMORY: "its memory was nearly used up; the log says where it was reading",
         Exit.TEMPORARY: (
             "another worker with the same name fenced it; or a replay or a rewind was interrupted "
             "or blocked; start it again"

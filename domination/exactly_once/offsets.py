@@ -60,6 +60,12 @@ class Offsets:
         self.timestamps |= {n: at.timestamp for n, at in positions.items() if at.timestamp >= 0}
         return offsets
 
+    def following(self, granted: AbstractSet[int]) -> dict[int, int]:
+        """Give the offset of the next record of each of these partitions; any thread may ask."""
+        # Another thread may change both meanwhile: each is copied in one step.
+        following = dict(self.next)
+        return {number: following[number] for number in sorted(following.keys() & granted)}
+
     @property
     def settled(self) -> bool:
         """Whether nothing has been read that is not committed."""

@@ -130,6 +130,13 @@ class Reader(Protocol):
         """Give where it is in each partition that it reads."""
 
     @property
+    def reading(self) -> Mapping[int, int]:
+        """The offset of the next record of each partition that it reads.
+
+        Any thread may ask at any time, and has the answer at once.
+        """
+
+    @property
     def has_partitions(self) -> bool:
         """Whether others would get any if this member left."""
 

@@ -63,6 +63,8 @@ class KafkaReader:
         self._log = log
         self._failures: list[Exception] = []
         self._offsets = Offsets()
+        self._begun: set[int] = set()
+        """The partitions of the last line that says where it begins."""
         self._too_large: KafkaError | None = None
         """What the client has said of an answer that it does not take."""
         self.wanted = BATCH_RECORDS
@@ -203,10 +205,21 @@ class KafkaReader:
         )
         self._oversized.forget()
         self._too_large = None
+        self._tell(granted)
         self._membership.read_from(places)
         deadline = time.monotonic() + timeout
         for place in places:
             self._seek(place, deadline)
+
+    def _tell(self, granted: set[int]) -> None:
+        """Log where it begins to read what the group has granted, before it fetches there.
+
+        What it fetches may have the process killed for memory, and no later line be written.
+        """
+        if granted and granted != self._begun:
+            begins = [f"[{n}] at offset {at}" for n, at in self.reading.items()]
+            self._log.info("reads %s from %s", self._topic, ", ".join(begins))
+        self._begun = set(granted)
 
     def _seek(self, place: TopicPartition, deadline: float) -> None:
         """Read on from a place, also one just assigned.
@@ -243,6 +256,14 @@ class KafkaReader:
         _, end = self._consumer.get_watermark_offsets(partition, cached=True)
         committed, timestamp = offsets.committed[number], offsets.timestamps.get(number, -1)
         return Place(committed, offsets.next.get(number, committed), end, timestamp)
+
+    @property
+    def reading(self) -> dict[int, int]:
+        """The offset of the next record of each partition; asks the client for nothing.
+
+        The client's answer may wait until a poll of another thread is over.
+        """
+        return self._offsets.following(self._membership.granted)
 
     @property
     def has_partitions(self) -> bool:

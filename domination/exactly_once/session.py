@@ -15,6 +15,8 @@ from domination.exactly_once.rule import Step
 from domination.exactly_once.transactions import Transactions
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from domination.exactly_once.batch import Batch, Records
     from domination.exactly_once.parts import Parts
 
@@ -81,6 +83,11 @@ class Session:
         """Say why it does no work yet, or none at the moment; asked from another thread."""
         repairing = "is repairing its transaction" if self._rule.repairing else None
         return self._presence.lacking or repairing
+
+    @property
+    def reading(self) -> Mapping[int, int]:
+        """The offset of the next record of each partition; asked from another thread."""
+        return self._presence.reader.reading
 
     def write(self, batch: Batch[bytes | None]) -> None:
         """Hand what becomes of a batch to the open transaction (rule 2)."""

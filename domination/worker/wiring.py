@@ -14,6 +14,7 @@ from domination.ratings import Reason
 from domination.settings import NAME, from_environment
 from domination.worker.health import Health
 from domination.worker.lifecycle import Lifecycle, refuse_bytewax_api
+from domination.worker.memory import watch
 from domination.worker.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def ends(settings: Settings, lifecycle: Lifecycle, make: type[Ends] = Ends) -> E
     def observer(worker_index: int) -> Observer:
         nonlocal health
         # Not before: whoever only looks at the dataflow does not listen.
+        if not made.sessions:
+            watch(made.sessions, settings.input_topic)
         if settings.http and not health:
             health = Health(settings, lifecycle, metrics, made.sessions)
         return metrics.worker(worker_index)

@@ -181,6 +181,16 @@ def _partitions(site: Site, reader: Reader) -> list[int]:
     return list(records.partitions) if records else []
 
 
+def test_it_tells_where_it_reads_on_in_what_it_has(site: Site) -> None:
+    reader = site.reader("one", ignore)
+    assert reader.reading == {}
+    until(site, reader, lambda: reader.member)
+    rewound(site, reader)
+    site.send(1, *given(b"a", b"b"))
+    batch(reader)
+    assert reader.reading == {0: 0, 1: 2}
+
+
 def test_who_leaves_gives_its_partitions_up_at_once(site: Site) -> None:
     joined(site, "one").leave(5.0)
     site.send(1, *given(b"a"))

@@ -5,6 +5,7 @@ comes to the point it sends the signal to itself, or hangs for so many seconds i
 with a count of 0 each time. In place of a signal it takes a path, and hangs until that is there.
 CHAOS_ABORT_AT is a count: it aborts when so many batches have been written, as if it lost them.
 CHAOS_TRANSACTION_SECONDS is the time after which Kafka aborts a transaction that is open.
+CHAOS_MEMORY_MIB is the limit of its memory, as if a cgroup had it.
 CHAOS_TURN_SECONDS is the time after which a worker that does not turn is not alive any more.
 CHAOS_BREAK names a way to break the rule, to see that the oracle finds out.
 """
@@ -30,7 +31,9 @@ from domination.exactly_once.readers import KafkaReaders
 from domination.exactly_once.rule import Position, Transaction
 from domination.exactly_once.writer import KafkaWriter
 from domination.settings import from_environment
+from domination.worker import memory
 from domination.worker.health import Health
+from domination.worker.memory_limit import Limit
 from domination.worker.run import run
 
 if TYPE_CHECKING:
@@ -299,10 +302,19 @@ class HurtEnds(Ends):
         )
 
 
+class Alone(Limit):
+    """A limit that nobody else shares, and no kernel enforces."""
+
+    def held(self) -> int:
+        return 0
+
+
 def main() -> int:
     """Run the worker, hurt as the environment asks."""
     if seconds := os.environ.get("CHAOS_TRANSACTION_SECONDS"):
         transactional.TRANSACTION_SECONDS = float(seconds)  # type: ignore[misc]
+    if mib := os.environ.get("CHAOS_MEMORY_MIB"):
+        vars(memory)["lowest"] = lambda: Alone(int(mib) * 1024 * 1024, None, Path("/"))
     if seconds := os.environ.get("CHAOS_TURN_SECONDS"):
         Health.turn_seconds = float(seconds)
     with exit_on_error():

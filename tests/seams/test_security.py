@@ -42,6 +42,7 @@ HELD: Final = {
         "cli/test_foreign_letters: a_letter_whose_record_looked_like_a_mark_is_a_letter",
         "cli/test_hostile_letters: no_record_of_others_breaks_a_command_or_hides_a_letter",
         "exactly_once/test_memory: a_batch_that_grows_too_large_becomes_dead_letters",
+        "worker/test_memory_watch: a_batch_that_fills_memory_ends_a_worker_with_its_place",
         "seams/test_escapes: no_line_of_a_log_can_be_forged",
     ),
     "who writes to `dominate.dead-letter`": (
@@ -124,6 +125,7 @@ HELD: Final = {
         "seams/test_kubernetes: it_runs_as_nobody_on_files_that_it_cannot_change",
     ),
     "Memory": (
+        "worker/test_memory_watch: before_that_it_says_where_it_reads",
         "exactly_once/test_memory: the_largest_batches_that_are_read_fit_into_the_manifest",
     ),
 }

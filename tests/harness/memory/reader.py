@@ -130,6 +130,10 @@ class MemoryReader:
         return all(self._places.get(p, -1) >= ends[p] for p in self.client.granted)
 
     @property
+    def reading(self) -> dict[int, int]:
+        return {p: at for p, at in self._places.items() if p in self.client.granted}
+
+    @property
     def has_partitions(self) -> bool:
         return bool(self.client.granted)
 
