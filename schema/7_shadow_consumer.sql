@@ -1,6 +1,7 @@
--- Reads the records. One is a shadow if it is one JSON object, each field is of its type, and its
--- time reads back as it was written: toDateTime64OrNull takes a month 13 for a date of 1900.
--- The settings: what a server's profile says else would stop it, drop rows, or break good shadows.
+-- Parses the records. A record is a shadow if it is one JSON object, each field has its type, and its
+-- time reads back as it was written (toDateTime64OrNull takes a month 13 for a date of 1900).
+-- The settings override the server's profile, which could stop the view, drop rows, or break good
+-- shadows.
 CREATE MATERIALIZED VIEW IF NOT EXISTS shadow_consumer TO shadow_inbox
 AS WITH
     JSONExtract(raw, 'Tuple(type Nullable(Int64), unique_id Nullable(String), emit_timestamp Nullable(String))') AS record,
