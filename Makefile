@@ -14,7 +14,7 @@ help: ## Show this help
 	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
-install: .venv/.done ## Make .venv with this package and all locked dependencies, the tests' among them
+install: .venv/.done ## Make .venv with this package and all locked dependencies, including those of the tests
 
 .venv/.done: requirements-dev.lock .venv/.run
 	@echo "installing what the tests need into .venv: 400 MB more, about half a minute, once"
@@ -30,19 +30,19 @@ test: install ## Run the tests; a real Kafka is started if Java 17 and mvn are t
 SEED ?= 1
 chaos: SECONDS ?= 600
 chaos: LATE ?= 0
-chaos: install ## Run faults of a schedule against workers and broker: make chaos SECONDS=600 SEED=1
+chaos: install ## Inject faults into workers and broker, and count the records: make chaos SECONDS=600 SEED=1
 	PYTHONPATH=tests $(BIN)/python tests/chaos/chaos.py --seconds $(SECONDS) --seed $(SEED) --late $(LATE)
 
 chaos-cluster: SECONDS ?= 600
 chaos-cluster: install ## Kill the coordinators of three brokers in turn: make chaos-cluster SECONDS=600 SEED=1
 	PYTHONPATH=tests $(BIN)/python tests/chaos/chaos_cluster.py --seconds $(SECONDS) --seed $(SEED)
 
-soak: install ## Run an hour with a fault a minute, and see that a worker does not grow
+soak: install ## Run an hour with a fault a minute, and check that a worker does not grow
 	PYTHONPATH=tests $(BIN)/python tests/chaos/chaos.py --soak --seconds 3600 --seed $(SEED)
 
 SEEDS ?= 1
 RIVALS := $(patsubst %,.rivals/%/.done,bytewax faust quix)
-rivals: install $(RIVALS) .rivals/streams/.done ## Hold others beside ours, under the same faults: make rivals SEEDS="1 2"
+rivals: install $(RIVALS) .rivals/streams/.done ## Compare with other libraries under the same faults: make rivals SEEDS="1 2"
 	PYTHONPATH=tests $(BIN)/python tests/chaos/rivals.py $(addprefix --seed ,$(SEEDS))
 
 .rivals/%/.done: tests/chaos/contenders/%.txt | .venv/.run
@@ -55,21 +55,21 @@ BENCH := PYTHONPATH=tests $(BIN)/python benchmarks
 bench: RECORDS ?= 1000000
 bench: ROUNDS ?= 3
 bench: SECONDS ?= 15
-bench: .venv/.bench $(RIVALS) $(STREAMS) .rivals/limit/.done ## Hold our speed beside others': make bench RECORDS=1000000 ROUNDS=3
+bench: .venv/.bench $(RIVALS) $(STREAMS) .rivals/limit/.done ## Compare the speed with other libraries: make bench RECORDS=1000000 ROUNDS=3
 	$(BENCH)/bench.py --records $(RECORDS) --rounds $(ROUNDS) --seconds $(SECONDS)
 	$(BENCH)/plot.py
 
-bench-latency: .venv/.bench $(STREAMS) ## Hold our latency beside Kafka Streams'
+bench-latency: .venv/.bench $(STREAMS) ## Compare the latency with Kafka Streams
 	$(BENCH)/latency.py
 	$(BENCH)/plot.py
 
 bench-scale: install ## Measure more workers, partitions, records, bytes, bad input
 	$(BENCH)/scale.py
 
-bench-clickhouse: install ## Measure ClickHouse's side: rows a second, and how fresh they are
+bench-clickhouse: install ## Measure ClickHouse: rows a second, and their age
 	$(BENCH)/rows.py
 
-bench-stages: install ## Measure what a record costs, stage by stage
+bench-stages: install ## Measure the cost of a record, stage by stage
 	$(BENCH)/stages.py
 
 .venv/.bench: .venv/.done requirements-bench.lock
@@ -107,7 +107,7 @@ LOCKS := $(addprefix requirements,.lock -build.lock -dev.lock -fuzz.lock -bench.
 audit: install ## Look for known vulnerabilities in the locked dependencies; needs the network
 	$(BIN)/python .ci/audit.py $(LOCKS)
 
-# What is published is made where nothing runs but what is locked by its hash, not beside the tests' packages.
+# What is published is built in an environment of its own, with locked hashes only, not beside the tests' packages.
 .release/%/.done: requirements-%.lock
 	$(firstword $(wildcard $(BIN)/python) python3) -m venv --clear $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $<
@@ -116,16 +116,16 @@ audit: install ## Look for known vulnerabilities in the locked dependencies; nee
 build: .release/build/.done ## Build the wheel and the source distribution into dist/
 	.release/build/bin/hatchling build
 
-sbom: .release/sbom/.done ## List what the image has of Python, with hashes, into domination.cdx.json (CycloneDX)
+sbom: .release/sbom/.done ## List the image's Python packages, with hashes, in domination.cdx.json (CycloneDX)
 	.release/sbom/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml \
 	    --output-reproducible --output-file domination.cdx.json
 
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.10 --generate-hashes --no-header --no-emit-index-url
 
-# What the lowest versions are tried with.
+# The tools that test the lowest versions.
 TRY := (hypothesis|playwright|pytest|pytest-timeout|pyyaml)
 
-lock: install ## Lock the newest dependencies again: of the image, of make run, test, fuzz and bench; and the lowest
+lock: install ## Lock the newest dependencies again, and the lowest ones
 	$(COMPILE) --upgrade --extra monitor pyproject.toml -o requirements.lock
 	$(COMPILE) --upgrade --constraint requirements.lock --group build -o requirements-build.lock
 	$(COMPILE) --upgrade --constraint requirements.lock --constraint requirements-build.lock --group checkout \

@@ -141,7 +141,7 @@ def row(runs: Sequence[Run], ours: Sequence[Run]) -> Row:
 
 _HEAD: Final = (
     *("", "version", "guarantee", "records/s", "lowest, highest", "second half"),
-    *("ours is so many times faster (second half)", "CPU µs a record", "MB", "first record after"),
+    *("Domination is faster by (second half)", "CPU µs a record", "MB", "first record after"),
 )
 
 

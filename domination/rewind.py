@@ -67,8 +67,8 @@ def _moment(text: str) -> float:
         moment = datetime.fromisoformat(re.sub("[zZ]$", "+00:00", text))
     except ValueError:
         raise ValueError(
-            f"'{text}' is no place to go to: give a time (2025-06-01T02:00:00Z, or 2h for two "
-            f"hours ago), {EARLIEST}, {LATEST}, or an offset"
+            f"'{text}' is not a position: give a time (2025-06-01T02:00:00Z, or 2h for two hours "
+            f"ago), {EARLIEST}, {LATEST}, or an offset"
         ) from None
     if moment.tzinfo is None:
         raise ValueError(f"'{text}' has no zone: add Z for UTC, or +02:00 and the like")

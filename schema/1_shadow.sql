@@ -1,8 +1,9 @@
--- The judged humans, a row each. ClickHouse reads from Kafka at least once: a record read again has
--- the same sorting key and is the same row. Ask with FINAL, which counts it once before it is merged.
--- A topic that is made again has other records at the same offsets: the hash tells them apart.
--- It has no partitions: ClickHouse refuses a block of rows of more than a hundred, and the stream
--- would read that block again for ever. A replay of ten years has 120 months.
+-- One row for each shadow. ClickHouse reads from Kafka at least once. A record that is read again has
+-- the same sorting key, so it is the same row. Query with FINAL: it counts such a row once, even
+-- before the rows are merged. A topic that was created again has other records at the same offsets:
+-- the hash distinguishes them.
+-- The table has no partitions. ClickHouse refuses a block of rows with more than a hundred of them,
+-- and the stream would read that block again for ever. A replay of ten years has 120 months.
 CREATE TABLE IF NOT EXISTS shadow
 (
     type Enum8('Incompatible' = 0, 'Sha' = 1, 'Dow' = 2, 'ShaDow' = 3),

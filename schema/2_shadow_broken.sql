@@ -1,6 +1,7 @@
--- What is in the topic but is no shadow: whole, with its coordinates and the reason. Only another
--- program than the worker can have written it. A record read again is the same row, as in shadow. It
--- goes some days after it came, by ClickHouse's clock: a record's own timestamp is its writer's.
+-- Records of the topic that are not shadows: whole, with coordinates and reason. Only another program
+-- than the worker can have written them. A record that is read again is the same row, as in shadow.
+-- ClickHouse deletes a row some days after it arrived, by its own clock: the writer of a record
+-- chooses the record's timestamp.
 CREATE TABLE IF NOT EXISTS shadow_broken
 (
     kafka_topic LowCardinality(String),

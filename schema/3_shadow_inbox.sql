@@ -1,5 +1,5 @@
--- Keeps nothing: each record passes through it into one of the two tables. The stream has this one
--- way out, and it is the last thing to be made, so that nothing is read before both tables wait.
+-- Stores nothing: each record passes through it into one of the two tables. The view that fills it
+-- (7) is created last, so that nothing is read before both tables exist.
 CREATE TABLE IF NOT EXISTS shadow_inbox
 (
     type Int64,

@@ -1,4 +1,4 @@
--- Shadows go to shadow.
+-- Writes shadows to shadow.
 CREATE MATERIALIZED VIEW IF NOT EXISTS shadow_rows TO shadow
 AS SELECT
     CAST(type AS Enum8('Incompatible' = 0, 'Sha' = 1, 'Dow' = 2, 'ShaDow' = 3)) AS type,

@@ -1,4 +1,4 @@
--- Anything else goes to shadow_broken.
+-- Writes all other records to shadow_broken.
 CREATE MATERIALIZED VIEW IF NOT EXISTS shadow_broken_rows TO shadow_broken
 AS SELECT
     kafka_topic,

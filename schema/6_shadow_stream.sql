@@ -1,5 +1,6 @@
--- The topic, a record a row, as its bytes. JSONEachRow makes a row of defaults of a record without
--- its keys, two rows of one with two objects, and another day of the 31st of February, in silence.
+-- Reads the topic: one row a record, as raw bytes. The format JSONEachRow would accept bad records
+-- silently: a record without its keys becomes a row of defaults, a record with two objects becomes
+-- two rows, and the 31st of February becomes another day.
 CREATE TABLE IF NOT EXISTS shadow_stream
 (
     raw String

@@ -1,8 +1,9 @@
--- Reads the records. One is a shadow if it is one JSON object, each field is of its type, and its
--- time reads back as it was written: toDateTime64OrNull takes a month 13 for a date of 1900.
--- What is written as the worker writes it, all ids without escapes and all times but leap days, is
--- cut out of its fixed form instead, at a third of the cost: own records would be judged the same.
--- The settings: what a server's profile says else would stop it, drop rows, or break good shadows.
+-- Parses the records. A record is a shadow if it is one JSON object, each field has its type, and its
+-- time reads back as it was written (toDateTime64OrNull takes a month 13 for a date of 1900).
+-- A record in the worker's own form, without escapes in its id and not of a leap day, is cut up by
+-- position instead, which costs a third. The result is the same.
+-- The settings override the server's profile, which could stop the view, drop rows, or break good
+-- shadows.
 CREATE MATERIALIZED VIEW IF NOT EXISTS shadow_consumer TO shadow_inbox
 AS WITH
     isValidUTF8(raw) AND match(raw, concat(

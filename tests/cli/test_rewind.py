@@ -147,4 +147,4 @@ def test_what_cannot_be_meant_is_refused_in_one_line(pipeline: Pipeline) -> None
     # Without any offset a worker refuses to begin; with a single one it would read the rest.
     with pytest.raises(DominationError, match="leave --partition out"):
         found.plan(EARLIEST, 0, skip=False)
-    assert rewound(pipeline, "soon", code=Exit.USAGE)[-1].startswith("Error: 'soon' is no place")
+    assert rewound(pipeline, "soon", code=Exit.USAGE)[-1].startswith("Error: 'soon' is not")

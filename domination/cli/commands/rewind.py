@@ -41,18 +41,18 @@ def _goal(_context: click.Context, _parameter: click.Parameter, text: str) -> Go
     required=True,
     callback=_goal,
     metavar="TIME|earliest|latest|OFFSET",
-    help="Go on there. A time is ISO 8601 with a zone, or 90s, 30m, 2h, 7d for so long ago.",
+    help="Where to continue. A time is ISO 8601 with a zone, or 90s, 30m, 2h, 7d: that long ago.",
 )
-@click.option("--partition", type=click.IntRange(min=0), help="Move in this partition alone.")
-@click.option("--skip", is_flag=True, help="Move forward as well; records between are not judged.")
-@click.option("--yes", is_flag=True, help="Do it; without it nothing is moved.")
+@click.option("--partition", type=click.IntRange(min=0), help="Move in this partition only.")
+@click.option("--skip", is_flag=True, help="Also move forward; nobody judges the records between.")
+@click.option("--yes", is_flag=True, help="Move the group. Without it nothing is moved.")
 def command(where: Goal, partition: int | None, skip: bool, yes: bool) -> None:  # noqa: FBT001
     """Move the group of stopped workers back in the input topic.
 
-    The workers started next judge the records from there on again and write their results again:
-    readers of the output topic see those a second time. Without --yes it moves nothing and says
-    what it would move. A partition goes forward only with --skip. An offset is of one partition.
-    While the group has members it ends with 75: stop all workers first.
+    The next workers judge the records from there again and write the results again. Readers of the
+    output topic see these a second time. Without --yes it only says what it would move. A partition
+    moves forward only with --skip. An offset belongs to one partition. First stop all workers:
+    while the group has members, it ends with 75.
     """
     settings = from_environment()
     log.configure(settings)
@@ -64,15 +64,15 @@ def command(where: Goal, partition: int | None, skip: bool, yes: bool) -> None: 
         rewind.do(plan)
     _tell(plan, settings)
     if yes:
-        say(f"group {settings.group} is moved; start the workers")
+        say(f"moved group {settings.group}; start the workers")
     else:
         rewind.require_no_members()
-        say("nothing is moved; do it with --yes")
+        say("nothing was moved; add --yes to move the group")
 
 
 def _tell(plan: Plan, settings: Settings) -> None:
     for line in plan.lines(settings.input_topic):
         say(line)
-    say(f"{plan.again:>11,} to judge and to write again to {settings.output_topic}")
+    say(f"{plan.again:>11,} judged again, and written again to {settings.output_topic}")
     if plan.skipped:
-        say(f"{plan.skipped:>11,} skipped, never to be judged")
+        say(f"{plan.skipped:>11,} skipped, and never judged")
