@@ -44,7 +44,8 @@ class ClickHouseCore:
     def start(self) -> None:
         """Start it; it reads on where it stopped."""
         self._process = subprocess.Popen(
-            [sys.executable, __file__, str(self._directory)],
+            [sys.executable, "-m", "harness.clickhouse_core", str(self._directory)],
+            cwd=Path(__file__).parent.parent,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
