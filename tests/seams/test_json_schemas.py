@@ -182,14 +182,14 @@ def test_a_letter_that_lacks_a_header_does_not_fit(left: str) -> None:
     assert not LETTER.is_valid({name: text for name, text in ONE.items() if name != left})
 
 
-def test_the_schema_and_the_readme_have_each_header_and_each_reason() -> None:
+def test_the_schema_and_the_reference_have_each_header_and_each_reason() -> None:
     schema = SCHEMAS["dead_letter"]
-    readme = (ROOT / "README.md").read_text()
+    reference = (ROOT / "docs" / "reference.md").read_text()
     assert schema["required"] == list(ONE)
     assert schema["properties"]["domination.error.reason"]["enum"] == [
         each.value for each in Reason
     ]
     for name in schema["properties"]:
-        assert f"`{name}`" in readme or f"`.{name.rpartition('.')[2]}`" in readme
+        assert f"`{name}`" in reference or f"`.{name.rpartition('.')[2]}`" in reference
     assert f"`{FORM.replayed}`" in (ROOT / "docs" / "operate.md").read_text()
     assert FORM.replayed in schema["description"]
