@@ -108,7 +108,7 @@ def own_pipeline(own_kafka: kafka_server.KafkaServer, tmp_path: Path) -> Iterato
     made.end()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def secure_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[secure.SecureKafka]:
     """Give a Kafka that lets nobody in without a password and nobody do what he has no right to."""
     need("Kafka", kafka_server.why_not())
@@ -137,7 +137,7 @@ def core(tmp_path: Path) -> Iterator[ClickHouseCore]:
     made.kill()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def parser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseCore]:
     """Give a ClickHouse core with a table of records, in place of the stream's."""
     made = ClickHouseCore(tmp_path_factory.mktemp("parser"))

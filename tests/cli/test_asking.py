@@ -62,6 +62,6 @@ def test_topics_makes_them_with_as_many_partitions_as_it_is_told(pipeline: Pipel
 def _counts(pipeline: Pipeline) -> dict[str, int]:
     """Count the partitions of each topic that is there, without asking for it by its name."""
     client = AdminClient({"bootstrap.servers": pipeline.bootstrap_servers, "log_level": 0})
-    found = client.list_topics(timeout=10).topics
+    found = client.list_topics(timeout=120).topics
     names = (pipeline.input, pipeline.output, pipeline.dead)
     return {name: len(found[name].partitions) for name in names if name in found}

@@ -117,7 +117,7 @@ def test_letters_go_to_the_input_topic_whatever_they_say(pipeline: Pipeline) -> 
     assert f"6 would be sent back to {pipeline.input}" in command(pipeline, "replay")
     assert f"6 sent back to {pipeline.input}" in command(pipeline, "replay", "--yes")
     assert sent_back(pipeline) == sorted(good(6), key=str)
-    assert victim not in pipeline.admin.list_topics(timeout=10).topics
+    assert victim not in pipeline.admin.list_topics(timeout=120).topics
 
 
 def test_what_others_wrote_moves_no_cursor(pipeline: Pipeline) -> None:

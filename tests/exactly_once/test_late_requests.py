@@ -12,13 +12,13 @@ import pytest
 from harness.kafka_frames import FENCED, TRANSACTIONAL, Request
 from harness.kafka_proxy import Held, KafkaProxy
 from harness.letters import command, good, lay, sent_back
+from harness.pipeline import Pipeline
 from harness.processes import DOMINATION, HURT, Worker, eventually, run
 from harness.records import humans
+from harness.together import Together, call, waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from harness.pipeline import Pipeline
 
 
 # The records of a batch are at the broker before anything else of their transaction is.
@@ -32,10 +32,24 @@ class Late(NamedTuple):
     held: Held
 
 
-@pytest.fixture
-def proxy(bootstrap_servers: str) -> Iterator[KafkaProxy]:
-    """Give a way to the shared Kafka that holds requests back."""
-    with closing(KafkaProxy(bootstrap_servers)) as made:
+@pytest.fixture(scope="module")
+def together(
+    request: pytest.FixtureRequest,
+    bootstrap_servers: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Together]:
+    """Give each a pipeline, and a way to the shared Kafka that holds requests back."""
+
+    def run(scenario: Callable[..., None]) -> None:
+        directory = tmp_path_factory.mktemp("together")
+        pipeline = Pipeline(bootstrap_servers, directory)
+        with closing(KafkaProxy(bootstrap_servers)) as proxy:
+            try:
+                call(scenario, pipeline=pipeline, proxy=proxy, directory=directory)
+            finally:
+                pipeline.end()
+
+    with closing(Together(request, run, 4)) as made:
         yield made
 
 
@@ -115,6 +129,7 @@ def commit_late(pipeline: Pipeline, proxy: KafkaProxy, how: str, **more: str) ->
     return Late(worker, held)
 
 
+@waits
 @pytest.mark.parametrize("how", ["rst", "fin"])
 def test_an_abort_that_comes_late_loses_nothing_of_the_next_transaction(
     pipeline: Pipeline, proxy: KafkaProxy, how: str
@@ -122,6 +137,7 @@ def test_an_abort_that_comes_late_loses_nothing_of_the_next_transaction(
     finish(pipeline, *abort_late(pipeline, proxy, how))
 
 
+@waits
 @pytest.mark.parametrize("how", ["rst", "fin", "silence"])
 def test_a_commit_that_comes_late_commits_no_records_without_their_offsets(
     pipeline: Pipeline, proxy: KafkaProxy, how: str
@@ -129,6 +145,7 @@ def test_a_commit_that_comes_late_commits_no_records_without_their_offsets(
     finish(pipeline, *commit_late(pipeline, proxy, how))
 
 
+@waits
 @pytest.mark.parametrize(
     ("schedule", "anomaly"), [(abort_late, "lost"), (commit_late, "duplicated")]
 )
@@ -143,6 +160,7 @@ def test_a_worker_that_has_no_doubt_is_found_out_by_what_it_does(
     assert found == {anomaly}
 
 
+@waits
 def test_a_commit_that_comes_late_between_records_commits_none_of_them(
     pipeline: Pipeline, proxy: KafkaProxy
 ) -> None:
@@ -158,6 +176,7 @@ def test_a_commit_that_comes_late_between_records_commits_none_of_them(
     finish(pipeline, worker, late)
 
 
+@waits
 def test_an_abort_that_comes_late_and_a_kill_lose_nothing(
     pipeline: Pipeline, proxy: KafkaProxy
 ) -> None:
@@ -166,6 +185,7 @@ def test_an_abort_that_comes_late_and_a_kill_lose_nothing(
     finish(pipeline, start(pipeline, proxy), late)
 
 
+@waits
 def test_a_commit_that_comes_late_and_a_kill_repeat_nothing(
     pipeline: Pipeline, proxy: KafkaProxy
 ) -> None:
@@ -178,6 +198,7 @@ def test_a_commit_that_comes_late_and_a_kill_repeat_nothing(
     finish(pipeline, start(pipeline, proxy), late)
 
 
+@waits
 def test_offsets_that_come_late_and_a_kill_repeat_nothing(
     pipeline: Pipeline, proxy: KafkaProxy
 ) -> None:
@@ -192,6 +213,7 @@ def test_offsets_that_come_late_and_a_kill_repeat_nothing(
     finish(pipeline, start(pipeline, proxy), late)
 
 
+@waits
 @pytest.mark.parametrize("name", ["AddPartitionsToTxn", "AddOffsetsToTxn"])
 def test_what_opens_a_transaction_and_comes_late_while_it_is_idle_opens_none(
     pipeline: Pipeline, proxy: KafkaProxy, name: str
@@ -208,13 +230,14 @@ def test_what_opens_a_transaction_and_comes_late_while_it_is_idle_opens_none(
     finish(pipeline, worker, late)
 
 
+@waits
 def test_records_of_an_aborted_transaction_that_come_late_are_in_no_other(
-    pipeline: Pipeline, proxy: KafkaProxy, tmp_path: Path
+    pipeline: Pipeline, proxy: KafkaProxy, directory: Path
 ) -> None:
     pipeline.create(partitions=1, outputs=1)
     late = proxy.hold("Produce", "silence")
     records = proxy.stall("Produce", after=late)
-    go = tmp_path / "go"
+    go = directory / "go"
     stop = {"CHAOS_STOP_AT": f"after produce:1:{go}", "CHAOS_ABORT_AT": "1"}
     worker = start(pipeline, proxy, **stop)
     pipeline.send(humans(2_000))
@@ -230,6 +253,7 @@ def test_records_of_an_aborted_transaction_that_come_late_are_in_no_other(
     finish(pipeline, worker, late)
 
 
+@waits
 @pytest.mark.parametrize(
     ("settings", "how"),
     [
@@ -250,6 +274,7 @@ def test_a_setting_under_which_nobody_hears_of_a_lost_request_is_refused_or_chan
     finish(pipeline, *commit_late(pipeline, proxy, how, **settings))
 
 
+@waits
 def test_a_commit_of_replay_that_comes_late_sends_each_letter_back_once(
     pipeline: Pipeline, proxy: KafkaProxy
 ) -> None:
@@ -266,6 +291,7 @@ def test_a_commit_of_replay_that_comes_late_sends_each_letter_back_once(
     assert late.error in FENCED
 
 
+@waits
 def test_a_producer_that_loses_all_its_connections_at_once_leaves_no_call_that_hangs(
     pipeline: Pipeline, proxy: KafkaProxy
 ) -> None:

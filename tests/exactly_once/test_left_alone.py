@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from harness.processes import CLEAN, ROOT
+from harness.processes import CLEAN, PATIENT_SECONDS, ROOT
 
 
 def python(code: str) -> subprocess.CompletedProcess[str]:
@@ -20,7 +20,7 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
+        timeout=PATIENT_SECONDS,
     )
 
 

@@ -21,7 +21,7 @@ import bills
 from domination.exactly_once.batch import Batch, Fault, Headers, Outcome, Records, Reject
 from domination.exactly_once.dead_letter import Form
 from harness import listening
-from harness.processes import eventually
+from harness.processes import PATIENT_SECONDS, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,20 +90,20 @@ class Shop:
     def clear(self) -> None:
         """Delete what an earlier run has left on a Kafka that outlives it."""
         admin = self.pipeline.admin
-        left = admin.list_topics(timeout=10).topics.keys() & set(bills.TOPICS.needed)
+        left = admin.list_topics(timeout=PATIENT_SECONDS).topics.keys() & set(bills.TOPICS.needed)
         if not left:
             return
         group = self.pipeline.group
         for deleted in (admin.delete_topics(sorted(left)), admin.delete_consumer_groups([group])):
             for each in deleted.values():
                 with suppress(KafkaException):  # A test that failed early has no group.
-                    each.result(30)
+                    each.result(PATIENT_SECONDS)
 
     def create(self) -> None:
         wanted = dict.fromkeys(bills.TOPICS.needed, 3) | {bills.TOPICS.read: 4}
         new = [NewTopic(topic, number, 1) for topic, number in wanted.items()]
         for made in self.pipeline.admin.create_topics(new).values():
-            made.result(30)
+            made.result(PATIENT_SECONDS)
         for topic, number in wanted.items():
             eventually(lambda t=topic, n=number: len(self.pipeline.partitions(t)) == n)  # type: ignore[misc]
 
@@ -121,7 +121,7 @@ class Shop:
             )
             producer.poll(0)
             self.sent.append(order)
-        assert producer.flush(150) == 0
+        assert producer.flush(PATIENT_SECONDS) == 0
 
     @contextmanager
     def traffic(self) -> Iterator[None]:

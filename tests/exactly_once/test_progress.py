@@ -19,7 +19,7 @@ from harness.kafka_server import free_ports, set_quota
 from harness.pipeline import Pipeline
 from harness.processes import DOMINATION, HURT, PATIENT_SECONDS, eventually, run
 from harness.records import humans
-from harness.together import Together, waits
+from harness.together import Together, call, waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,13 +38,13 @@ def together(
     """Start them before the first test; who takes a broker has a Kafka of its own."""
 
     def run(scenario: Callable[..., None]) -> None:
-        own = {"broker": breakable} if "broker" in signature(scenario).parameters else {}
+        own = "broker" in signature(scenario).parameters
         if own:
             breakable.start()
         servers = breakable.bootstrap_servers if own else bootstrap_servers
         pipeline = Pipeline(servers, tmp_path_factory.mktemp("together"))
         try:
-            scenario(pipeline, **own)
+            call(scenario, pipeline=pipeline, broker=breakable)
         finally:
             pipeline.end()
 

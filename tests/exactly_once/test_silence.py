@@ -13,22 +13,39 @@ from urllib.request import urlopen
 import pytest
 
 from harness.kafka_proxy import KafkaProxy
+from harness.pipeline import Pipeline
 from harness.processes import PATIENT_SECONDS, eventually
 from harness.records import humans
+from harness.together import Together, call, waits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from harness.pipeline import Pipeline, Sent
+    from harness.pipeline import Sent
     from harness.processes import Worker
 
 SECONDS = 50
 """A connection is given up after 10; a consumer left to itself gives it up after 60."""
 
 
-@pytest.fixture
-def proxy(pipeline: Pipeline) -> Iterator[KafkaProxy]:
-    with closing(KafkaProxy(pipeline.bootstrap_servers)) as made:
+@pytest.fixture(scope="module")
+def together(
+    request: pytest.FixtureRequest,
+    bootstrap_servers: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Together]:
+    """Give each a pipeline, and a way to the shared Kafka that holds requests back."""
+
+    def run(scenario: Callable[..., None]) -> None:
+        directory = tmp_path_factory.mktemp("together")
+        pipeline = Pipeline(bootstrap_servers, directory)
+        with closing(KafkaProxy(bootstrap_servers)) as proxy:
+            try:
+                call(scenario, pipeline=pipeline, proxy=proxy, directory=directory)
+            finally:
+                pipeline.end()
+
+    with closing(Together(request, run, 4)) as made:
         yield made
 
 
@@ -51,6 +68,7 @@ def lag(worker: Worker) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in told)
 
 
+@waits
 def test_a_fetch_connection_that_falls_silent_is_replaced_and_the_lag_is_true_meanwhile(
     pipeline: Pipeline, proxy: KafkaProxy
 ) -> None:
@@ -70,6 +88,7 @@ def test_a_fetch_connection_that_falls_silent_is_replaced_and_the_lag_is_true_me
     pipeline.exactly_once()
 
 
+@waits
 @pytest.mark.parametrize("loaded", [False, True], ids=["idle", "loaded"])
 def test_connections_that_all_fall_silent_at_once_are_replaced(
     pipeline: Pipeline, proxy: KafkaProxy, *, loaded: bool
@@ -95,6 +114,7 @@ def large(count: int) -> Iterator[Sent]:
         yield b'{"rating":3,"unique_id":"%b"}' % human, None
 
 
+@waits
 def test_a_downlink_that_is_too_slow_for_a_usual_fetch_makes_progress(pipeline: Pipeline) -> None:
     pipeline.create(partitions=1)
     pipeline.send(large(200))

@@ -15,13 +15,14 @@ import orjson
 
 from domination.clickhouse import schema
 from domination.demo.embedded import EmbeddedClickHouse
-from harness.processes import PATIENT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from domination.settings import Settings
 
+
+_END_SECONDS = 150.0
 
 # ClickHouse adds what is in config.d/ to its configuration.
 _USERS_FILE = """\
@@ -89,7 +90,7 @@ class ClickHouseCore:
     def stop(self) -> None:
         """Let it end in good order."""
         if self._process:
-            self._process.communicate(timeout=PATIENT_SECONDS)
+            self._process.communicate(timeout=_END_SECONDS)
             self._process = None
 
     def kill(self) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from inspect import Parameter, Signature
+from functools import partial
+from inspect import Parameter, Signature, signature
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -46,15 +47,15 @@ def _parametrized(marks: list[pytest.Mark]) -> Iterator[str]:
 class Together:
     """Runs in threads what those tests of a module wait for that are to run.
 
-    `run` is given a scenario and its parameters.
+    `run` is given a scenario, which lacks only what `run` makes for it.
     """
 
     def __init__(
-        self, request: pytest.FixtureRequest, run: Callable[..., None], at_once: int
+        self, request: pytest.FixtureRequest, run: Callable[[Scenario], None], at_once: int
     ) -> None:
         self._pool = ThreadPoolExecutor(at_once)
         self._outcomes = {
-            each.nodeid: self._pool.submit(run, scenario, **_parameters(each))
+            each.nodeid: self._pool.submit(run, partial(scenario, **_parameters(each)))
             for each in request.session.items
             if each.path == request.path and (scenario := _scenario(each))
         }
@@ -66,6 +67,12 @@ class Together:
     def close(self) -> None:
         """Wait for the end of all."""
         self._pool.shutdown()
+
+
+def call(scenario: Scenario, **made: object) -> None:
+    """Let a scenario happen with those of the things made that it takes."""
+    taken = signature(scenario).parameters.keys() & made.keys()
+    scenario(**{name: made[name] for name in taken})
 
 
 def _scenario(item: pytest.Item) -> Scenario | None:

@@ -182,7 +182,7 @@ def test_its_probes_ask_what_a_worker_answers_where_it_listens() -> None:
         name: WORKER[f"{name}Probe"]["httpGet"] for name in ("liveness", "readiness", "startup")
     }
     for probe in probes.values():
-        asked = HTTPConnection("127.0.0.1", port, timeout=10)
+        asked = HTTPConnection("127.0.0.1", port, timeout=120)
         asked.request("GET", probe["path"])
         assert asked.getresponse().status in {200, 503}
         asked.close()
