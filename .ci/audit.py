@@ -1,6 +1,9 @@
 """Ask OSV whether a locked dependency has a known vulnerability: 1 if so, 0 if none or no answer.
 
 python .ci/audit.py requirements.lock …
+
+pip-audit 2.10.1 does not do this. Where it does not reach OSV it ends with a traceback and 1. Where
+PyPI does not tell of a package it ends with 0 and "No known vulnerabilities found".
 """
 
 from __future__ import annotations

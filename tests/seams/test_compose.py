@@ -61,7 +61,7 @@ def test_our_containers_have_no_file_to_write_to(name: str) -> None:
 def test_each_image_is_pinned_by_its_digest() -> None:
     stages = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
     for image in [*stages, *(server["image"] for server in SERVERS.values())]:
-        assert re.fullmatch(r"[\w/-]+:\d+\.\d+\.[\d.]+(-slim-\w+)?@sha256:[0-9a-f]{64}", image)
+        assert re.fullmatch(r"[\w/-]+:v?\d+\.\d+\.[\d.]+(-slim-\w+)?@sha256:[0-9a-f]{64}", image)
 
 
 def test_each_stage_has_the_python_that_the_copied_environment_links_to() -> None:
@@ -165,7 +165,9 @@ def test_a_server_keeps_its_data_in_a_named_volume() -> None:
     kept = {name: dict([server["volumes"][0].split(":")]) for name, server in SERVERS.items()}
     assert kept["kafka"] == {"kafka": KAFKA["KAFKA_LOG_DIRS"]}
     assert kept["clickhouse"] == {"clickhouse": "/var/lib/clickhouse"}
-    assert set(COMPOSE["volumes"]) == {"kafka", "clickhouse"}
+    assert kept["prometheus"] == {"prometheus": "/prometheus"}
+    assert kept["grafana"] == {"grafana": "/var/lib/grafana"}
+    assert set(COMPOSE["volumes"]) == set(SERVERS)
 
 
 def test_clickhouse_loads_every_view_before_one_reads() -> None:
@@ -183,7 +185,8 @@ def test_workers_can_be_many() -> None:
 
 def test_humans_are_rated_and_shown_only_when_asked_for() -> None:
     asked_for = {name: service.get("profiles") for name, service in SERVICES.items()}
-    named = {name: [name] for name in ("producer", "monitor")}
+    named = {name: [name] for name in ("producer", "monitor", "grafana")}
+    named["prometheus"] = ["grafana"]
     assert {name: profiles for name, profiles in asked_for.items() if profiles} == named
 
 

@@ -143,9 +143,7 @@ def told(headers: Headers) -> dict[str, str]:
     }
 
 
-topics = st.from_regex(r"[A-Za-z0-9._-]{1,249}", fullmatch=True).filter(
-    lambda topic: unfit(topics=[topic]) is None
-)
+topics = st.text("aZ09._-", min_size=1).filter(lambda topic: unfit(topics=[topic]) is None)
 faults = st.builds(Fault, st.sampled_from(Reason), strategies.texts)
 places = st.tuples(topics, st.integers(0, 2**31 - 1), st.integers(0, 2**63 - 1))
 originals = st.lists(st.tuples(strategies.texts, st.none() | st.binary(max_size=4)), max_size=3)

@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import confluent_kafka
 import orjson
@@ -27,6 +28,7 @@ from domination.shadow import LABELS
 from domination.worker.health import Health
 from domination.worker.lifecycle import Lifecycle
 from domination.worker.metrics import Metrics
+from harness.dashboard import expressions
 from harness.kafka_server import free_ports
 from harness.processes import CLEAN, PATIENT_SECONDS, ROOT, WORKER, Worker, eventually, run
 from harness.records import BAD, mixed
@@ -284,6 +286,9 @@ def test_a_real_prometheus_scrapes_a_worker_by_the_config_of_this_repository(
         lambda: answer("sum(domination_records_consumed_total)") == [float(len(pipeline.sent))]
     )
     eventually(lambda: answer("up") == [1.0])
+    # Nothing is dropped here, and so no series tells of it.
+    shown = [each for each in expressions() if "records_dropped" not in each]
+    eventually(lambda: [each for each in shown if not answer(quote(each))] == [])
     rules = orjson.loads(get(address, "/api/v1/rules")[1])["data"]["groups"]
     assert [group["name"] for group in rules] == ["domination"]
     assert worker.stop() == 0
