@@ -1,7 +1,7 @@
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
-.PHONY: help install run test chaos chaos-cluster soak rivals bench bench-latency bench-scale bench-clickhouse bench-stages fuzz docs linter audit build sbom lock clean
+.PHONY: help install run test chaos chaos-cluster soak rivals bench bench-latency bench-scale bench-clickhouse bench-stages fuzz docs docs-site linter audit build sbom lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -98,12 +98,17 @@ fuzz: .venv/.fuzz ## Search for input that breaks reading or writing: make fuzz 
 docs: install ## Write docs/cli.md from the commands
 	$(BIN)/python docs/cli.py
 
+# A warning is an error, unless --quiet hides it. NO_MKDOCS_2_WARNING: the theme's maker tells of its successor with each build.
+docs-site: .release/docs/.done ## Build the documentation as a site, into site/
+	.release/docs/bin/python docs/pages.py .release/pages
+	NO_MKDOCS_2_WARNING=1 .release/docs/bin/mkdocs build --strict
+
 linter: install ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-LOCKS := $(addprefix requirements,.lock -build.lock -dev.lock -fuzz.lock -bench.lock -sbom.lock)
+LOCKS := $(addprefix requirements,.lock -build.lock -dev.lock -fuzz.lock -bench.lock -sbom.lock -docs.lock)
 audit: install ## Look for known vulnerabilities in the locked dependencies; needs the network
 	$(BIN)/python .ci/audit.py $(LOCKS)
 
@@ -135,8 +140,9 @@ lock: install ## Lock the newest dependencies again, and the lowest ones
 	$(COMPILE) --upgrade --group fuzz -o requirements-fuzz.lock
 	$(COMPILE) --upgrade --constraint requirements-dev.lock --group bench -o requirements-bench.lock
 	$(COMPILE) --upgrade --group sbom -o requirements-sbom.lock
+	$(COMPILE) --upgrade --group docs -o requirements-docs.lock
 	{ grep -oE 'rich>=[0-9.]+' pyproject.toml; grep -E '^$(TRY)==' requirements-dev.lock | tr -d '\\'; } | \
 	    $(COMPILE) --resolution lowest-direct pyproject.toml - -o requirements-lowest.lock
 
 clean: ## Remove what the other targets made
-	rm -rf .venv .release dist domination.cdx.json .kafka .rivals .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz
+	rm -rf .venv .release dist site domination.cdx.json .kafka .rivals .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz

@@ -56,7 +56,7 @@ def test_a_group_goes_back_once_its_workers_are_stopped_and_the_next_one_judges_
     assert dry == [
         f"{pipeline.input}[{n}]: {offset} -> 0: {offset} again" for n, offset in before.items()
     ]
-    assert count.split()[:2] == ["100", "to"]
+    assert count.split()[:2] == ["100", "judged"]
     assert "--yes" in advice
     assert pipeline.committed() == before
     rewound(pipeline, EARLIEST, "--yes")

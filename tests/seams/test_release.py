@@ -37,16 +37,18 @@ def test_each_action_is_pinned_by_the_hash_of_its_commit() -> None:
 
 def test_what_is_published_comes_from_the_job_that_only_builds() -> None:
     given = {(name, each["name"]) for name, job in CI.items() for each in of(job, UPLOAD)}
-    assert given == {("build", "dist"), ("build", "sbom")}
+    assert given == {("build", "dist"), ("build", "sbom"), ("docs", "github-pages")}
     assert [step["run"] for step in CI["build"]["steps"] if "run" in step] == ["make build sbom"]
     assert "container" not in CI["build"]
+    assert "container" not in CI["docs"]
 
 
 def test_what_builds_and_lists_takes_wheels_with_locked_hashes_alone() -> None:
-    told = run("make", "--always-make", "--dry-run", "build", "sbom").stdout
+    told = run("make", "--always-make", "--dry-run", "build", "sbom", "docs-site").stdout
     installs = re.findall(r"^(\S+) -m pip install (.*)", told, re.MULTILINE)
     assert {(python, words.rpartition(" ")[2]) for python, words in installs} == {
-        (f".release/{name}/bin/python", f"requirements-{name}.lock") for name in ("build", "sbom")
+        (f".release/{name}/bin/python", f"requirements-{name}.lock")
+        for name in ("build", "sbom", "docs")
     }
     assert all("--require-hashes --only-binary :all: " in words for _, words in installs)
     assert ".release/build/bin/hatchling build\n" in told
@@ -54,10 +56,10 @@ def test_what_builds_and_lists_takes_wheels_with_locked_hashes_alone() -> None:
 
 def test_a_release_waits_for_all_of_ci_and_that_for_the_tag_to_be_on_main() -> None:
     assert CI["gate"]["needs"] == [name for name in CI if name != "gate"]
-    assert CI["gate"]["steps"][0]["run"] == f'test "$RESULTS" = "{" ".join(["success"] * 3)}"'
+    assert CI["gate"]["steps"][0]["run"] == f'test "$RESULTS" = "{" ".join(["success"] * 4)}"'
     assert RELEASE["ci"]["needs"] == "main"
     assert RELEASE["tag"]["needs"] == "ci"
-    assert RELEASE["pypi"]["needs"] == RELEASE["image"]["needs"] == "tag"
+    assert all(RELEASE[name]["needs"] == "tag" for name in ("pypi", "image", "docs"))
 
 
 @pytest.mark.parametrize(("branch", "status"), [("main", 0), ("elsewhere", 1)])
@@ -94,3 +96,14 @@ def test_the_sbom_lies_beside_the_wheel_and_the_image() -> None:
         assert attested[subject]
     (page,) = [step["run"] for step in RELEASE["page"]["steps"] if "run" in step]
     assert page.endswith(" dist/* domination.cdx.json")
+
+
+def test_the_site_is_built_with_warnings_as_errors_and_published_as_it_was_built() -> None:
+    assert "mkdocs build --strict\n" in run("make", "--dry-run", "docs-site").stdout
+    build, pack = (step["run"] for step in CI["docs"]["steps"] if "run" in step)
+    assert (build, pack) == (
+        "make docs-site",
+        "tar --create --file artifact.tar --directory site .",
+    )
+    assert [each["path"] for each in of(CI["docs"], UPLOAD)] == ["artifact.tar"]
+    assert len(of(RELEASE["docs"], "actions/deploy-pages")) == 1

@@ -66,6 +66,7 @@ def test_the_locks_have_every_dependency() -> None:
         "requirements-dev.lock": ["dependencies", "build", "checkout", "dev", "demo", "monitor"],
         "requirements-fuzz.lock": ["fuzz"],
         "requirements-sbom.lock": ["sbom"],
+        "requirements-docs.lock": ["docs"],
     }.items():
         locked = (ROOT / lock).read_text()
         for name in names:
