@@ -11,6 +11,7 @@ from domination.clickhouse import queries
 from domination.clickhouse.schema import STREAM
 from domination.kafka.tail import Tail, from_first
 from domination.monitor.rate import Rate
+from domination.monitor.topics import Lag, Lags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,6 +46,15 @@ class Snapshot(NamedTuple):
         """Whether each rating is a row, a dead letter or a broken record."""
         return self.rows + self.dead_letters + sum(self.broken.values()) >= self.ratings
 
+    def lags(self) -> Lags:
+        """Give the ratings that are not judged yet, and the shadows that are not stored yet."""
+        waiting = (
+            self.ratings - self.shadows - self.dead_letters,
+            self.shadows - self.rows - sum(self.broken.values()),
+        )
+        # Some come while others are counted.
+        return Lags(*(Lag(max(0, count), {}) for count in waiting))
+
     def missing(self) -> str:
         """Say where the ratings are that are neither a row nor a dead letter."""
         broken = sum(self.broken.values())
@@ -70,6 +80,8 @@ class Tally:
     def __init__(
         self, settings: Settings, partitions: Mapping[str, int], database: Database
     ) -> None:
+        self.last: Snapshot | None = None
+        """What `look` gave last; other threads may read it."""
         self._database = database
         self._topics = settings.topics[1:]
         self._counts: Counter[str | None] = Counter()
@@ -100,7 +112,8 @@ class Tally:
         rate = self._rate.add(self._looked, rows) or 0.0
         latest = queries.latest(self._database, _LATEST, self._since)
         broken = queries.broken_by_reason(self._database, self._since)
-        return Snapshot(ratings, shadows, dead_letters, rows, counts, latest, rate, broken)
+        self.last = Snapshot(ratings, shadows, dead_letters, rows, counts, latest, rate, broken)
+        return self.last
 
     def why_not_stored(self) -> str:
         """Say why ClickHouse cannot store what it reads, a full disk say; empty if it can."""

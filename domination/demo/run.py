@@ -97,12 +97,12 @@ def _running(plan: Plan, lifecycle: Lifecycle) -> Iterator[_System]:
         stack.enter_context(closing(clickhouse))
         list(schema.apply(clickhouse, settings))
         tally = stack.enter_context(closing(Tally(settings, partitions, clickhouse)))
-        page = stack.enter_context(_page(settings, clickhouse))
+        page = stack.enter_context(_page(settings, clickhouse, tally))
         yield _System(settings, worker, tally, page)
 
 
 @contextmanager
-def _page(settings: Settings, clickhouse: Database) -> Iterator[str]:
+def _page(settings: Settings, clickhouse: Database, tally: Tally) -> Iterator[str]:
     """Serve the monitor's page at its address, or on a free port of its host if that is taken."""
     with needs_extra("the page"):
         from domination.monitor.server import listen, serving  # noqa: PLC0415 - takes a second
@@ -111,7 +111,7 @@ def _page(settings: Settings, clickhouse: Database) -> Iterator[str]:
         listening = listen(host, port)
     except DominationError:
         listening = listen(host, 0)
-    topics = TopicsProbe(settings, offsets=False)
+    topics = TopicsProbe(settings, lags=lambda: tally.last and tally.last.lags())
     with (
         closing(topics),
         probing(topics.look, Tables(clickhouse).look) as read,

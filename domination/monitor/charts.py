@@ -1,96 +1,113 @@
 """The monitor's charts, as options of ECharts. Pure.
 
-Each colour is a variable of page.css, so that the charts follow the light and the dark.
+Each colour is a variable of page.css, so that the charts follow the light and the dark, and each
+size a multiple of the page's text, so that they follow the screen.
 """
 
 from __future__ import annotations
 
+from itertools import dropwhile
 from typing import TYPE_CHECKING, Any, Final
 
-from domination.monitor.rate import CHART_MINUTES
 from domination.monitor.rows import BUCKET_SECONDS
 from domination.shadow import LABELS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
-    from domination.monitor.probe import Readings
+    from domination.monitor.reading import Readings
 
 _GAP_SECONDS: Final = 5.0
 
 Options = dict[str, Any]
 
 
-def throughput(readings: Readings) -> Options:
-    """Draw ratings and shadows a second."""
+def throughput(readings: Readings) -> Options | None:
+    """Draw ratings and shadows a second; nothing where neither is known."""
     topics, rows = readings.kafka.data, readings.clickhouse.data
     lines = {
-        "Ratings": ("--ratings", topics.rates if topics else ()),
-        "Shadows": ("--shadows", rows.rates if rows else ()),
+        "ratings": topics.rates if topics else (),
+        "shadows": rows.rates if rows else (),
     }
-    options = _chart(
-        [
-            _line(name, colour, [[at * 1000, value] for at, value in _with_gaps(points)])
-            for name, (colour, points) in lines.items()
-        ]
+    if not any(lines.values()):
+        return None
+    return _chart(
+        _line(name, [[at * 1000, value] for at, value in _with_gaps(points)])
+        for name, points in lines.items()
     )
-    if now := max((points[-1][0] for _, points in lines.values() if points), default=None):
-        options["xAxis"] |= {"min": (now - CHART_MINUTES * 60) * 1000, "max": now * 1000}
-    return options
 
 
-def over_time(readings: Readings) -> Options:
+def over_time(readings: Readings) -> Options | None:
     """Draw shadows a second by type, stacked, by the time they were emitted."""
     return _areas(readings, lambda count, _: count / BUCKET_SECONDS)
 
 
-def shares(readings: Readings) -> Options:
+def shares(readings: Readings) -> Options | None:
     """Draw the share of each type, in percent."""
     options = _areas(readings, lambda count, total: 100 * count / total if total else None)
-    percent = {**_LABEL, "formatter": "{value} %"}
-    options["yAxis"] |= {"max": 100, "interval": 25, "axisLabel": percent}
+    if options:
+        percent = {**_LABEL, "formatter": "{value} %"}
+        options["yAxis"] |= {"max": 100, "interval": 25, "axisLabel": percent}
     return options
 
 
-def _areas(readings: Readings, value: Callable[[int, int], float | None]) -> Options:
-    spans = readings.clickhouse.data.totals.over_time if readings.clickhouse.data else ()
+def _areas(readings: Readings, value: Callable[[int, int], float | None]) -> Options | None:
+    spans = list(_begun(readings))
+    if not spans:
+        return None
     return _chart(
-        [
-            _line(
-                name,
-                f"--{name.lower()}",
-                [[at * 1000, value(found[name], sum(found.values()))] for at, found in spans],
-                stack="all",
-                areaStyle={"opacity": 0.85, "color": f"var(--{name.lower()})"},
-            )
-            for name in LABELS
-        ]
+        _line(
+            name.lower(),
+            [[at * 1000, value(found[name], sum(found.values()))] for at, found in spans],
+            stack="all",
+            areaStyle={"opacity": 0.85, "color": f"var(--{name.lower()})"},
+        )
+        for name in LABELS
     )
 
 
-_LABEL: Final = {"color": "var(--dim)", "fontSize": 13, "fontFamily": "Roboto, sans-serif"}
+def _begun(readings: Readings) -> Iterable[tuple[int, Mapping[str, int]]]:
+    """Give the spans from the first on that has rows."""
+    spans = readings.clickhouse.data.totals.over_time if readings.clickhouse.data else ()
+    return dropwhile(lambda span: not any(span[1].values()), spans)
 
 
-def _chart(series: list[Options]) -> Options:
+def _rem(size: float) -> str:
+    """Write a size in JavaScript, which the browser works out: a multiple of the page's text."""
+    return f"parseFloat(getComputedStyle(document.documentElement).fontSize) * {size}"
+
+
+_LABEL: Final = {
+    "color": "var(--dim)",
+    ":fontSize": _rem(0.8),
+    ":margin": _rem(0.7),
+    "fontFamily": "Roboto, sans-serif",
+}
+
+
+def _chart(series: Iterable[Options]) -> Options:
     line = {"lineStyle": {"color": "var(--line)"}}
     return {
         "animation": False,
         "useUTC": True,
-        "grid": {"left": 8, "right": 20, "top": 40, "bottom": 4, "containLabel": True},
-        "legend": {
+        "grid": {
             "left": 0,
-            "top": 0,
-            "selectedMode": False,
-            "itemGap": 18,
-            "itemWidth": 14,
-            "itemHeight": 10,
-            "icon": "roundRect",
-            "textStyle": _LABEL | {"color": "var(--ink)"},
+            ":right": _rem(1.5),
+            ":top": _rem(0.8),
+            ":bottom": _rem(0.4),
+            "containLabel": True,
         },
         "xAxis": {
             "type": "time",
-            "axisLabel": _LABEL | {"hideOverlap": True, "formatter": "{HH}:{mm}"},
-            "minInterval": 60_000,
+            "min": "dataMin",
+            "max": "dataMax",
+            "splitNumber": 3,
+            "axisLabel": {
+                **_LABEL,
+                ":margin": _rem(0.9),
+                "hideOverlap": True,
+                "formatter": "{HH}:{mm}:{ss}",
+            },
             "axisLine": line,
             "axisTick": line,
             "splitLine": {"show": False},
@@ -98,23 +115,25 @@ def _chart(series: list[Options]) -> Options:
         "yAxis": {
             "type": "value",
             "min": 0,
+            "minInterval": 1,
             "splitNumber": 3,
             "axisLabel": _LABEL,
             "splitLine": line,
         },
-        "series": series,
+        "series": list(series),
     }
 
 
-def _line(name: str, colour: str, data: list[list[float | None]], **more: Any) -> Options:
+def _line(name: str, data: list[list[float | None]], **more: Any) -> Options:
+    colour = {"color": f"var(--{name})"}
     return {
         "type": "line",
         "name": name,
         "data": data,
         "showSymbol": False,
         "silent": True,
-        "itemStyle": {"color": f"var({colour})"},
-        "lineStyle": {"color": f"var({colour})", "width": 0 if more else 2.5},
+        "itemStyle": colour,
+        "lineStyle": {**colour, ":width": _rem(0 if more else 0.15)},
         **more,
     }
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from domination.advice import expected
 from domination.errors import Exit
 from domination.log import logger
+from domination.monitor.reading import DOWN, UNREADABLE, Reading, Readings
 from domination.text import printable, shortened
 
 if TYPE_CHECKING:
@@ -28,41 +29,7 @@ _SILENT_SECONDS: Final = 10.0
 _LAST_SECONDS: Final = 1.0
 _LONGEST_WHY: Final = 300
 
-DOWN: Final = "down"
-"""Nobody answers."""
-UNREADABLE: Final = "unreadable"
-"""What answers is too old, refuses, or lacks what it was asked for."""
-
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Reading(Generic[T]):
-    """What is known of one source at one moment; moments are seconds since 1970."""
-
-    name: str
-    data: T | None = None
-    """The last answer."""
-    at: float | None = None
-    """When the last answer came."""
-    down_since: float | None = None
-    """Since when it is down, or answers without what it was asked for."""
-    trouble: str = DOWN
-    """Which of the two it is: `DOWN` or `UNREADABLE`."""
-    why: str = ""
-    """What is wrong meanwhile; empty while it is up."""
-
-    @property
-    def up(self) -> bool:
-        """Whether the last answer is fresh."""
-        return self.data is not None and self.down_since is None
-
-
-class Readings(NamedTuple):
-    """The readings of both sources at one moment."""
-
-    kafka: Reading[Topics]
-    clickhouse: Reading[Rows]
 
 
 class Probe(Generic[T]):

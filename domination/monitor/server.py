@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,17 +19,15 @@ from fastapi.exception_handlers import http_exception_handler
 from nicegui import Client, core, ui
 
 from domination.errors import DominationError, Exit
-from domination.monitor import charts, figures, foreign_log, html
+from domination.monitor import foreign_log, page
 from domination.monitor.connections import Connection
 from domination.monitor.guard import LONGEST_FRAME, Guard, access
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from domination.monitor.probe import Readings
-
-# Each draws one element of the page again.
-_Draw = Callable[["Readings"], None]
+    from domination.monitor.charts import Options
+    from domination.monitor.reading import Readings
 
 _DRAW_SECONDS: Final = 1.0
 _POLL_SECONDS: Final = 0.02
@@ -103,6 +100,8 @@ def _app(read: Callable[[], Readings]) -> FastAPI:
     app = FastAPI(openapi_url=None)
     # The guard lets no long polling through, which would tell other origins that they may read.
     core.app.config.socket_io_js_transports = ["websocket"]
+    # A bar that shows what the page loads has no name for those who hear it.
+    core.app.config.quasar_config["loadingBar"]["skipHijack"] = True
     # NiceGUI draws a page for whatever there is not.
     core.app.add_exception_handler(404, http_exception_handler)  # type: ignore[arg-type]
     core.app.timer(_LOOK_SECONDS, _drop_those_alone)
@@ -126,64 +125,56 @@ def _drop_those_alone() -> None:
 
 def _draw(read: Callable[[], Readings]) -> None:
     """Draw the page for one reader, and again each second."""
-    drawn = list(_elements(read()))
-
-    def again() -> None:
-        readings = read()
-        for draw in drawn:
-            draw(readings)
-
-    ui.timer(_DRAW_SECONDS, again)
-
-
-def _elements(readings: Readings) -> Iterator[_Draw]:
     ui.add_css(_STYLE)
     with ui.element("header"):
         ui.html("Domination", tag="h1", sanitize=False)
-        yield _text(figures.status, readings, "status", 'role="status"')
-    with ui.element("main"):
-        yield _text(figures.figures, readings, "figures", tag="dl")
-        for card in html.CARDS:
-            yield from _card(card, readings)
+        status = _text().classes("status").props('role="status"')
+    with ui.element("div").classes("cards") as cards:
+        sections = [_Section(card) for card in page.CARDS]
+
+    def draw() -> None:
+        now = read()
+        status.set_content(page.draw("status", now))
+        for source in now:
+            down = source.down_since is not None
+            cards.classes(**{"add" if down else "remove": f"no-{source.name.lower()}"})
+        for section in sections:
+            section.draw(now)
+
+    draw()
+    ui.timer(_DRAW_SECONDS, draw)
 
 
-def _card(card: html.Card, readings: Readings) -> Iterator[_Draw]:
-    with ui.element("section").classes(f"card {card.name}") as section:
-        yield _text(lambda now: html.head(card, now), readings, "head")
-        if card.chart:
-            yield _chart(card.chart, readings, card.says)
-        else:
-            yield _text(card.html, readings, "body")
+class _Section:
+    """A card on the page; it is seen once it has something to show."""
 
-    def fade(now: Readings) -> None:
-        section.classes(**{"add" if html.stale(card, now) else "remove": "stale"})
+    def __init__(self, card: page.Card) -> None:
+        self._card = card
+        self._chart: ui.echart | None = None
+        self._section = ui.element("section").classes(f"card {card.name.replace('_', '-')}")
+        with self._section:
+            self._text = _text()
 
-    fade(readings)
-    yield fade
+    def draw(self, now: Readings) -> None:
+        """Draw the readings."""
+        text = page.draw(self._card.name, now)
+        options = self._card.chart(now) if self._card.chart else {}
+        self._text.set_content(text)
+        self._section.set_visibility(bool(text) and options is not None)
+        if options:
+            self._draw_chart(options)
+
+    def _draw_chart(self, options: Options) -> None:
+        if self._chart is None:
+            # Not before: ECharts complains of an element without a size.
+            with self._section:
+                self._chart = ui.echart(options, renderer="svg")
+            self._chart.props(f'role="img" aria-label="{self._card.says}"')
+        elif options != self._chart.options:
+            self._chart.options.update(options)
+            self._chart.update()
 
 
-def _text(
-    content: Callable[[Readings], str],
-    readings: Readings,
-    name: str,
-    props: str = "",
-    tag: str = "div",
-) -> _Draw:
-    # Not sanitized: figures.py and html.py escape what is not ours.
-    element = ui.html(content(readings), sanitize=False, tag=tag).classes(name).props(props)
-
-    def draw(now: Readings) -> None:
-        element.set_content(content(now))
-
-    return draw
-
-
-def _chart(options: Callable[[Readings], charts.Options], readings: Readings, says: str) -> _Draw:
-    chart = ui.echart(options(readings), renderer="svg").props(f'role="img" aria-label="{says}"')
-
-    def draw(now: Readings) -> None:
-        if (found := options(now)) != chart.options:
-            chart.options.update(found)
-            chart.update()
-
-    return draw
+def _text() -> ui.html:
+    # Not sanitized: page.html escapes whatever is not ours.
+    return ui.html(sanitize=False)

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from domination.monitor.probe import Reading, Readings
-
-UNKNOWN: Final = "unknown"
+    from domination.monitor.reading import Readings
 
 _NOTHING: Final = "-"
 # A count that is no older than this is as good as new.
@@ -20,13 +16,6 @@ _OLD_SECONDS: Final = 2.0
 def moment(seconds: float) -> str:
     """Write a moment, in seconds since 1970: hh:mm:ss, and the zone."""
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%H:%M:%S UTC")
-
-
-def as_of(reading: Reading[Any]) -> str:
-    """Say when a source that is down answered last; nothing of one that is up."""
-    if reading.up:
-        return ""
-    return f"as of {moment(reading.at)}" if reading.at else "not known yet"
 
 
 def counted_at(readings: Readings) -> str:
@@ -45,8 +34,3 @@ def number(value: float | None) -> str:
 def age(seconds: float | None) -> str:
     """Write a duration, to a tenth of a second."""
     return _NOTHING if seconds is None else f"{seconds:,.1f} s"
-
-
-def total(counts: Mapping[Any, int] | None) -> str:
-    """Write the sum of counts."""
-    return number(None if counts is None else sum(counts.values()))

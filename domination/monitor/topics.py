@@ -33,6 +33,21 @@ class DeadLetterCounts(NamedTuple):
     """Whether the monitor has read all of them."""
 
 
+class Lag(NamedTuple):
+    """What a group has not committed yet, in offsets: transaction markers are among them."""
+
+    total: int
+    by_partition: Mapping[int, int]
+    """Empty where only the total is known."""
+
+
+class Lags(NamedTuple):
+    """The lags of the two groups."""
+
+    worker: Lag
+    clickhouse: Lag
+
+
 class Topics(NamedTuple):
     """The state of the topics and of the two groups that read them."""
 
@@ -40,25 +55,22 @@ class Topics(NamedTuple):
     """Ratings a second."""
     rates: tuple[tuple[float, float], ...]
     """Moments and rates of the last minutes."""
-    lags: Mapping[str, Mapping[int, int]] | None
-    """Offsets that a group has not committed, by partition, of `worker` and `clickhouse`.
-
-    Transaction markers are among the offsets of the latter. None: the broker cannot tell.
-    """
+    lags: Lags | None
+    """None: not known yet."""
     dead_letters: DeadLetterCounts
 
 
 class TopicsProbe:
     """Looks at the topics of one cluster.
 
-    `offsets`: whether the broker keeps what groups commit; a mock broker does not.
+    `lags` gives them where the broker does not keep what groups commit, as a mock broker.
     """
 
     def __init__(
         self,
         settings: Settings,
         *,
-        offsets: bool = True,
+        lags: Callable[[], Lags | None] | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -67,7 +79,8 @@ class TopicsProbe:
         self._wall = wall
         self._connection = connection.of(settings)
         self._cluster = Cluster(self._connection)
-        self._groups = _groups(settings, self._connection) if offsets else {}
+        self._known_lags = lags
+        self._groups = [] if lags else _groups(settings, self._connection)
         self._tail = Tail(self._connection, settings.group)
         self._rate = charted_rate()
         self._reasons = Reasons(map(str, Reason))
@@ -90,7 +103,7 @@ class TopicsProbe:
     def close(self) -> None:
         """Stop reading; not while another thread looks."""
         self._tail.close()
-        for group, _ in self._groups.values():
+        for group, _ in self._groups:
             group.close()
 
     def _ratings(self, partitions: int) -> int:
@@ -99,12 +112,13 @@ class TopicsProbe:
         with self._cluster.asking(f"looking at topic {topic}"):
             return sum(self._cluster.end_offsets(from_first(topic, partitions)).values())
 
-    def _lags(self, partitions: Mapping[str, int]) -> dict[str, dict[int, int]] | None:
-        lags = {
-            which: group.lags(self._cluster, topic, partitions[topic])
-            for which, (group, topic) in self._groups.items()
-        }
-        return lags or None
+    def _lags(self, partitions: Mapping[str, int]) -> Lags | None:
+        if self._known_lags:
+            return self._known_lags()
+        found = (
+            group.lags(self._cluster, topic, partitions[topic]) for group, topic in self._groups
+        )
+        return Lags(*(Lag(sum(lags.values()), lags) for lags in found))
 
     def _dead_letters(self, partitions: int) -> DeadLetterCounts:
         topic = self._settings.dead_letter_topic
@@ -120,9 +134,9 @@ class TopicsProbe:
             self._sent_back += 1
 
 
-def _groups(settings: Settings, shared: Connection) -> dict[str, tuple[Group, str]]:
-    """Give the groups that read, each with its topic."""
-    return {
-        "worker": (Group(shared, settings.group), settings.input_topic),
-        "clickhouse": (Group(shared, settings.clickhouse_group), settings.output_topic),
-    }
+def _groups(settings: Settings, shared: Connection) -> list[tuple[Group, str]]:
+    """Give the groups that read, each with its topic, in the order of `Lags`."""
+    return [
+        (Group(shared, settings.group), settings.input_topic),
+        (Group(shared, settings.clickhouse_group), settings.output_topic),
+    ]

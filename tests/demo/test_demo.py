@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from domination.demo.counts import Snapshot
+from domination.monitor.topics import Lag, Lags
 from harness import listening
 from harness.kafka_server import free_ports, small_disk
 from harness.processes import CLEAN, DOMINATION, PATIENT_SECONDS, ROOT, run
@@ -141,6 +142,13 @@ def test_humans_that_no_row_was_made_of_are_where_they_were_seen_last() -> None:
     )
 
 
+def test_its_lag_is_what_was_sent_and_is_neither_judged_nor_stored() -> None:
+    snapshot = Snapshot(100, 60, 10, 40, {}, [], 0.0, {"not an object": 5})
+    assert snapshot.lags() == Lags(Lag(30, {}), Lag(15, {}))
+    # A shadow may come, and a row, while the ones before are counted.
+    assert snapshot._replace(shadows=95, rows=99).lags() == Lags(Lag(0, {}), Lag(0, {}))
+
+
 @waits
 def test_it_listens_here_only_and_ctrl_c_ends_it_with_0_and_leaves_nothing(directory: Path) -> None:
     scratch = scratch_in(directory)
@@ -154,7 +162,9 @@ def test_it_listens_here_only_and_ctrl_c_ends_it_with_0_and_leaves_nothing(direc
         if re.search(r", [1-9][\d,]* rows, ", line):
             break
     with urllib.request.urlopen(address[0], timeout=PATIENT_SECONDS) as page:
-        assert "ClickHouse" in page.read().decode()
+        told = page.read().decode()
+    assert "shadows wait for ClickHouse" in told
+    assert "unknown" not in told.lower()
     running = [int(line.split()[0]) for line in processes(scratch)]
     assert len(running) == 2
     heard = set().union(*map(listening.addresses, running))

@@ -19,7 +19,7 @@ class PageProxy:
     """
 
     def __init__(self, server: tuple[str, int], path: str) -> None:
-        self._server = server
+        self.server = server
         self._path = path.encode()
         self.host = ""
         self._door = Door(self._take)
@@ -41,7 +41,7 @@ class PageProxy:
             if (passed := self._changed(asked)) is None:
                 client.sendall(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
                 return
-            with socket.create_connection(self._server) as server:
+            with socket.create_connection(self.server) as server:
                 server.sendall(passed)
                 back = threading.Thread(target=_copy, args=(server, client), daemon=True)
                 back.start()

@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import urllib.request
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -26,14 +27,12 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
     from pathlib import Path
 
-    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+    from playwright.sync_api import Browser, ConsoleMessage, Page
 
     from harness.kafka_server import KafkaServer
     from harness.processes import Worker
 
 MONITOR: Final = (*DOMINATION, "monitor")
-# Where a page has to be legible: on a phone, a laptop, a wall.
-SCREENS: Final = ((390, 844, "dark"), (1366, 768, "light"), (1920, 1080, "dark"))
 
 
 class Screen(NamedTuple):
@@ -78,46 +77,32 @@ def address_of(monitor: Worker) -> str:
     return found[1]
 
 
-@pytest.fixture
-def look(chromium: Browser) -> Iterator[Callable[..., Screen]]:
-    """Give what opens a page; it asks nobody but its own server, and has nothing to complain of."""
+@contextmanager
+def looking(chromium: Browser, monitor: Worker) -> Iterator[Screen]:
+    """Open the page; it asks nobody but its own server, and has nothing to complain of."""
+    address = address_of(monitor)
+    own = (f"{address}/", "data:", f"{address.replace('http', 'ws')}/")
+    asked: list[str] = []
     wrong: list[str] = []
-    contexts: list[BrowserContext] = []
+    context = chromium.new_context()
+    context.set_default_timeout(PATIENT_SECONDS * 1000)
+    page = context.new_page()
 
-    def opened(
-        monitor: Worker, width: int = 1366, height: int = 768, mode: str = "light"
-    ) -> Screen:
-        address = address_of(monitor)
-        own = (f"{address}/", "data:", f"{address.replace('http', 'ws')}/")
-        context = chromium.new_context(
-            viewport={"width": width, "height": height},
-            color_scheme="dark" if mode == "dark" else "light",
-        )
-        context.set_default_timeout(PATIENT_SECONDS * 1000)
-        contexts.append(context)
-        page = context.new_page()
+    def complained(said: ConsoleMessage) -> None:
+        if said.type in ("error", "warning"):
+            wrong.append(said.text)
 
-        def asked(url: str) -> None:
-            if not url.startswith(own):
-                wrong.append(f"asked for {url}")
-
-        def complained(said: ConsoleMessage) -> None:
-            if said.type in ("error", "warning"):
-                wrong.append(said.text)
-
-        page.on("request", lambda request: asked(request.url))
-        page.on("websocket", lambda socket: asked(socket.url))
-        page.on("requestfailed", lambda request: wrong.append(f"no {request.url}"))
-        page.on("console", complained)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.goto(address)
-        page.wait_for_selector("[data-source=Kafka]")
-        return Screen(page)
-
-    yield opened
-    for context in contexts:
-        context.close()
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("websocket", lambda socket: asked.append(socket.url))
+    page.on("requestfailed", lambda request: wrong.append(f"no {request.url}"))
+    page.on("console", complained)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.goto(address)
+    page.wait_for_selector("[data-source=Kafka]")
+    yield Screen(page)
+    context.close()
     assert wrong == []
+    assert [url for url in asked if not url.startswith(own)] == []
 
 
 @pytest.fixture(scope="module")
@@ -148,9 +133,16 @@ def system(
     store(server, 3_000)
     monitor = pipeline.worker(command=MONITOR, MONITOR="0", CLICKHOUSE_URL=server.url())
     yield pipeline, monitor
-    assert monitor.stop(signal.SIGTERM, seconds=60) == 0
+    assert monitor.stop(signal.SIGTERM) == 0
     assert "Traceback" not in monitor.output
     pipeline.end()
+
+
+@pytest.fixture(scope="module")
+def screen(system: tuple[Pipeline, Worker], chromium: Browser) -> Iterator[Screen]:
+    """Give the page of that monitor, which all tests look at."""
+    with looking(chromium, system[1]) as opened:
+        yield opened
 
 
 def ask(
@@ -186,10 +178,9 @@ def stored(server: clickhouse.ClickHouseServer) -> dict[str, str]:
 def test_its_numbers_are_those_of_clickhouse_and_kafka_and_they_move(
     server: clickhouse.ClickHouseServer,
     system: tuple[Pipeline, Worker],
-    look: Callable[..., Screen],
+    screen: Screen,
 ) -> None:
-    pipeline, monitor = system
-    screen = look(monitor)
+    pipeline, _ = system
     letters = [dict(each.headers() or []) for each in pipeline.read(pipeline.dead).records]
     reasons = [str(each["domination.error.reason"], "utf-8") for each in letters]  # type: ignore[arg-type]
     screen.shows(stored(server) | {"lag": "0", "letters": f"{len(letters):,}"})
@@ -199,10 +190,14 @@ def test_its_numbers_are_those_of_clickhouse_and_kafka_and_they_move(
     eventually(lambda: screen.numbers("data-reason") == by_reason)
     # Now more comes, and nobody judges it.
     committed = pipeline.committed()
-    pipeline.send(mixed(1_000, seed=2))
-    eventually(lambda: screen.rate("ratings") > 0)
-    store(server, 500)
-    eventually(lambda: screen.rate("shadows") > 0)
+
+    # A rate is that of the last ten seconds: more comes until it is seen.
+    def flows() -> bool:
+        pipeline.send(mixed(100, seed=2))
+        store(server, 100)
+        return screen.rate("ratings") > 0 and screen.rate("shadows") > 0
+
+    eventually(flows)
     behind = len(pipeline.sent) - sum(committed.values())
     screen.shows(stored(server) | {"lag": f"{behind:,}"})
 
@@ -212,34 +207,6 @@ def test_its_numbers_are_those_of_clickhouse_and_kafka_and_they_move(
 
     eventually(lambda: told() == behind)
     assert float(screen.figure("age").removesuffix(" s")) < 600
-
-
-def test_a_name_that_is_a_script_is_shown_and_not_run(
-    server: clickhouse.ClickHouseServer,
-    system: tuple[Pipeline, Worker],
-    look: Callable[..., Screen],
-) -> None:
-    name = '<img src="//192.0.2.1/x" onerror="console.error(1)">'
-    screen = look(system[1])
-    store(server, 20, name)
-    eventually(lambda: name in screen.page.inner_text(".humans"))
-    assert screen.page.locator("img").count() == 0
-
-
-def test_it_fits_every_screen_and_follows_the_light(
-    system: tuple[Pipeline, Worker], look: Callable[..., Screen]
-) -> None:
-    for width, height, mode in SCREENS:
-        page = look(system[1], width, height, mode).page
-        eventually(lambda p=page: p.locator(".nicegui-echart svg path").count() > 9)  # type: ignore[misc]
-        assert page.evaluate("document.documentElement.scrollWidth") == width
-        ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        brightness = sum(map(int, re.findall(r"\d+", ground)))
-        assert brightness > 600 if mode == "light" else brightness < 100
-        # Each has a name for those who hear it, and the headings are in order.
-        assert page.locator("[role=img][aria-label]").count() == 3
-        assert page.get_by_role("heading", level=1).count() == 1
-        assert page.get_by_role("heading", level=2).count() == 7
 
 
 def hurt_and_mended(
@@ -259,18 +226,14 @@ def hurt_and_mended(
         told += timedelta(days=1)
     assert before.replace(microsecond=0) <= told <= datetime.now(timezone.utc)
     screen.shows(kept)
-    stale = screen.page.locator(".figure.stale", has_text="as of")
-    eventually(lambda: stale.count() == 4)
+    eventually(lambda: screen.page.inner_text(".health strong") == "Down")
     other = {"Kafka": "ClickHouse", "ClickHouse": "Kafka"}[name]
     assert screen.source(other) == f"{other} up"
 
 
 def test_a_clickhouse_that_dies_is_told_and_its_numbers_stay_until_it_is_back(
-    server: clickhouse.ClickHouseServer,
-    system: tuple[Pipeline, Worker],
-    look: Callable[..., Screen],
+    server: clickhouse.ClickHouseServer, screen: Screen
 ) -> None:
-    screen = look(system[1])
     screen.is_up("Kafka", "ClickHouse")
     screen.shows(kept := stored(server))
     hurt_and_mended(screen, "ClickHouse", kept, server.kill)
@@ -279,14 +242,13 @@ def test_a_clickhouse_that_dies_is_told_and_its_numbers_stay_until_it_is_back(
     screen.is_up("ClickHouse")
     screen.shows(stored(server))
     assert stored(server) != kept
-    eventually(lambda: screen.page.locator(".stale").count() == 0)
+    eventually(lambda: screen.page.locator(".no-kafka, .no-clickhouse").count() == 0)
 
 
 def test_a_kafka_that_dies_is_told_and_its_numbers_stay_until_it_is_back(
-    breakable: KafkaServer, system: tuple[Pipeline, Worker], look: Callable[..., Screen]
+    breakable: KafkaServer, system: tuple[Pipeline, Worker], screen: Screen
 ) -> None:
-    pipeline, monitor = system
-    screen = look(monitor)
+    pipeline, _ = system
     screen.is_up("Kafka", "ClickHouse")
     kept = {name: screen.figure(name) for name in ("lag", "letters")}
     hurt_and_mended(screen, "Kafka", kept, breakable.kill)
@@ -295,28 +257,27 @@ def test_a_kafka_that_dies_is_told_and_its_numbers_stay_until_it_is_back(
     pipeline.send(mixed(100, seed=3))
     behind = len(pipeline.sent) - sum(pipeline.committed().values())
     screen.shows({"lag": f"{behind:,}"})
-    eventually(lambda: screen.page.locator(".stale").count() == 0)
+    eventually(lambda: screen.page.locator(".no-kafka, .no-clickhouse").count() == 0)
 
 
 def test_without_either_server_it_starts_and_says_so_and_ends_with_0(
-    tmp_path: Path, look: Callable[..., Screen]
+    tmp_path: Path, chromium: Browser
 ) -> None:
     kafka, server = free_ports(2)
     pipeline = Pipeline(f"127.0.0.1:{kafka}", tmp_path)
     monitor = pipeline.worker(
         command=MONITOR, MONITOR="0", CLICKHOUSE_URL=f"clickhouse://127.0.0.1:{server}"
     )
-    screen = look(monitor)
-    for name in ("Kafka", "ClickHouse"):
-        eventually(lambda n=name: "down since" in screen.source(n))  # type: ignore[misc]
-    assert screen.figure("humans") == "-"
+    with looking(chromium, monitor) as screen:
+        for name in ("Kafka", "ClickHouse"):
+            eventually(lambda n=name: "down since" in screen.source(n))  # type: ignore[misc]
+        assert screen.page.locator(".card:visible").count() == 0
     with urllib.request.urlopen(
         f"{address_of(monitor)}/healthz", timeout=PATIENT_SECONDS
     ) as answer:
         assert answer.status == 200
     assert {str(each) for each in heard(monitor)} == {"127.0.0.1"}
-    screen.page.close()
-    assert monitor.stop(signal.SIGINT, seconds=60) == 0
+    assert monitor.stop(signal.SIGINT) == 0
     assert "Traceback" not in monitor.output
 
 

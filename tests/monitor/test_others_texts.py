@@ -7,8 +7,9 @@ from typing import Final
 
 from domination.clickhouse.queries import Human, no_counts
 from domination.errors import DominationError, Exit
-from domination.monitor import figures, html
-from domination.monitor.probe import Probe, Reading, Readings
+from domination.monitor.page import draw
+from domination.monitor.probe import Probe
+from domination.monitor.reading import Reading, Readings
 from domination.monitor.rows import Rows, Totals
 from domination.monitor.topics import DeadLetterCounts, Topics
 from domination.ratings import Reason
@@ -35,20 +36,20 @@ def test_of_very_many_reasons_the_page_shows_the_most_frequent_and_counts_the_re
     assert readings.kafka.data
     kept = readings.kafka.data.dead_letters.by_reason.reasons
     assert max(map(len, kept)) == LONGEST_REASON
-    page = html.dead_letters(readings)
+    page = draw("letters", readings)
     assert len(page) < 20_000
     assert page.count("<code>") == MOST_SHOWN
     assert page.index("not_json") < page.index("<code>0&lt;")
     assert page.index("<code>0&lt;") < page.index("<code>1</code>")
     assert "over 981 more" in page
-    assert "100,006</dd>" in figures.figures(readings)
+    assert 'data-figure="letters">100,006<' in page
 
 
 def test_a_few_reasons_are_all_shown() -> None:
-    page = html.dead_letters(topics(*"aab"))
+    page = draw("letters", topics(*"aab"))
     assert re.findall(r'data-reason="(\w)">(\d)<', page) == [("a", "2"), ("b", "1")]
     assert "more" not in page
-    many = html.dead_letters(topics(*map(str, range(MOST_SHOWN + 2))))
+    many = draw("letters", topics(*map(str, range(MOST_SHOWN + 2))))
     assert "<td>2 more</td><td>2</td>" in many
 
 
@@ -57,7 +58,7 @@ def test_an_id_is_cut_where_its_escapes_are_long() -> None:
     totals = Totals(no_counts(), exact=True, broken=0, ahead=0, over_time=())
     rows = Rows(None, (), None, (human,) * 8, totals, 0.0)
     readings = Readings(Reading("Kafka"), Reading("ClickHouse", rows, 1))
-    for shown in re.findall("<code>(.*?)</code>", html.humans(readings)):
+    for shown in re.findall("<code>(.*?)</code>", draw("latest", readings)):
         assert len(shown) < 64 * 5
         assert "\x1b" not in shown
 

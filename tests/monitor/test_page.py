@@ -142,7 +142,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     )
     monitor.until("Domination at")
     yield Site(monitor, port, proxy)
-    assert monitor.stop(signal.SIGTERM, seconds=60) == 0
+    assert monitor.stop(signal.SIGTERM) == 0
     assert "Traceback" not in monitor.output
     proxy.close()
 
@@ -217,7 +217,6 @@ def test_it_works_behind_a_proxy_with_a_path(
     page.goto(own[0])
     # Only what came over the WebSocket says so.
     page.wait_for_selector("[data-source=Kafka][data-state=down]", timeout=PATIENT_SECONDS * 1000)
-    eventually(lambda: page.locator(".nicegui-echart svg").count() == 3)
     context.close()
     assert [url for url in asked if not url.startswith((*own, "data:"))] == []
     assert any(url.startswith(own[1]) for url in asked)

@@ -13,9 +13,10 @@ from domination.clickhouse.faults import NoServerError, TooOldError
 from domination.clickhouse.report import report
 from domination.errors import DominationError, Exit
 from domination.log import logger
-from domination.monitor.figures import figures, status
-from domination.monitor.probe import Probe, Reading, Readings
+from domination.monitor.page import draw
+from domination.monitor.probe import Probe
 from domination.monitor.rate import Rate
+from domination.monitor.reading import Reading, Readings
 from domination.monitor.rows import BUCKET_SECONDS, Rows, Tables, Totals
 from domination.monitor.text import counted_at
 from domination.monitor.topics import TopicsProbe
@@ -99,7 +100,7 @@ def test_a_source_that_answers_but_is_of_no_use_is_not_called_down(
         for error in errors:
             goes_on.release()
             eventually(lambda why=str(error): probe.reading.why.startswith(why))  # type: ignore[misc]
-            told.append(status(Readings(Reading("Kafka"), probe.reading)))
+            told.append(draw("status", Readings(Reading("Kafka"), probe.reading)))
     finally:
         probe.end()
         goes_on.release()
@@ -183,9 +184,8 @@ def test_rows_from_the_future_are_told_and_hide_nothing(tables: ClickHouseCore) 
     assert [each.unique_id for each in rows.latest] == ["7000", *map(str, range(7))]
     assert Tables(tables, wall=lambda: NOW + 50).look().age == 46
     assert sum(rows.totals.counts.values()) == 51
-    html = figures(Readings(Reading("Kafka"), Reading("ClickHouse", rows, NOW)))
+    html = draw("humans", Readings(Reading("Kafka"), Reading("ClickHouse", rows, NOW)))
     assert "40 rows are from the future" in html
-    assert "since the newest shadow" not in html
 
 
 def test_the_report_tells_rows_from_the_future_apart(tables: ClickHouseCore) -> None:
@@ -217,7 +217,7 @@ def test_the_rate_of_a_topic_goes_on_when_the_clock_is_set_back(pipeline: Pipeli
     before = len(pipeline.sent)
     now, wall = [0.0], [float(NOW)]
     settings = from_environment(pipeline.environment)
-    probe = TopicsProbe(settings, offsets=False, clock=lambda: now[0], wall=lambda: wall[0])
+    probe = TopicsProbe(settings, lags=lambda: None, clock=lambda: now[0], wall=lambda: wall[0])
     with closing(probe):
         assert probe.look().rate is None
         pipeline.send(mixed(100))

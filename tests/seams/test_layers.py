@@ -75,6 +75,7 @@ PLACES: Final = {
     "monitor": ("advice clickhouse errors log settings shadow text worker", ""),
     "monitor.topics": ("connection kafka letter monitor ratings reasons settings", ""),
     "monitor.connections": ("", "uvicorn"),
+    "monitor.page": ("monitor text", "jinja2"),
     "monitor.server": ("errors monitor", "fastapi nicegui uvicorn"),
     "demo": (
         "clickhouse connection errors kafka log monitor produce settings text worker",
@@ -257,7 +258,7 @@ def test_the_pure_core_knows_the_standard_library_and_itself(name: str) -> None:
 NETWORK: Final = ("bytewax", "confluent_kafka", "clickhouse_driver", "nicegui", "socket")
 
 
-@pytest.mark.parametrize("module", [*CORE, "ratings", "humans", "shadows", "monitor.html"])
+@pytest.mark.parametrize("module", [*CORE, "ratings", "humans", "shadows", "monitor.page"])
 def test_what_is_pure_loads_no_network(module: str) -> None:
     assert loaded(f"import domination.{module}", NETWORK) == "[]"
 
