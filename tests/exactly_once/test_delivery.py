@@ -279,7 +279,7 @@ def test_a_worker_evicted_from_the_group_joins_again(pipeline: Pipeline) -> None
         return "evicted" in worker.output
 
     eventually(evicted)
-    assert "this instance's name mine-0" in worker.output
+    assert "the same instance name, mine-0" in worker.output
     twin.close()
     pipeline.send(humans(500))
     pipeline.drained()
