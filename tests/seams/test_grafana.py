@@ -104,11 +104,12 @@ def rows(parser: ClickHouseCore) -> Iterator[ClickHouseCore]:
     """Give a ClickHouse that has stored a shadow, and a record that is none."""
     tables = dict(schema.statements(Settings()))
     for table, row in {
-        "shadow": "'Sha', 'x', now64(3), 0, 0",
-        "shadow_broken": "'shadow', 0, 1, now64(3), '{', 'not one JSON value', now()",
+        "shadow": "'Sha' AS type, 'x' AS unique_id, now64(3) AS emit_timestamp",
+        "shadow_broken": "'shadow' AS kafka_topic, '{' AS raw, 'not one JSON value' AS error",
     }.items():
         parser.execute(tables[table])
-        parser.execute(f"INSERT INTO {table} SELECT {row}")
+        names = ", ".join(re.findall(r" AS (\w+)", row))
+        parser.execute(f"INSERT INTO {table} ({names}) SELECT {row}")
     yield parser
     for table in ("shadow", "shadow_broken"):
         parser.execute(f"DROP TABLE {table}")
