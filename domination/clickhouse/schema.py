@@ -89,11 +89,11 @@ def apply(database: Database, settings: Settings) -> Iterator[tuple[str, str]]:
     for name, sql in statements(settings, secrets=True):
         database.execute(sql)
         if name in dropped:
-            yield name, f"made again, {why}"
+            yield name, f"created again, {why}"
         elif name == BROKEN and name in found and _keep(database, sql, found[name]):
-            yield name, f"keeps what it has for {settings.clickhouse_broken_ttl_days} days now"
+            yield name, f"now keeps records for {settings.clickhouse_broken_ttl_days} days"
         else:
-            yield name, "exists, left as it is" if name in found else "made"
+            yield name, "exists, not changed" if name in found else "created"
 
 
 def _why_again(database: Database, settings: Settings, found: Mapping[str, str]) -> str:
@@ -150,7 +150,7 @@ def require_keys(database: Database, settings: Settings, found: Mapping[str, str
         and _keys(found[name]) != _keys(queries.engine(database, sql))
     ]
     if old:
-        raise OldTablesError(f"made by an older schema, with other keys: {', '.join(old)}")
+        raise OldTablesError(f"created by an older schema, with other keys: {', '.join(old)}")
 
 
 def _keys(engine: str) -> str:

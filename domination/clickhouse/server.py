@@ -122,7 +122,7 @@ def _client(url: SplitResult, seconds: int) -> Client:
     try:
         return Client.from_url(url._replace(query=query).geturl())
     except (ValueError, LookupError, AttributeError, Error) as error:
-        raise UrlError(f"the URL of ClickHouse does not fit: {_text(error)}") from error
+        raise UrlError(f"the URL of ClickHouse is not valid: {_text(error)}") from error
 
 
 def _first_line(error: ServerException) -> str:

@@ -20,7 +20,7 @@ Headers = list[Header]
 
 
 class BrokenContractError(Exception):
-    """A step of the dataflow has not kept what every step has to keep."""
+    """A step of the dataflow has broken the contract of steps."""
 
 
 class Fault(NamedTuple):
@@ -31,12 +31,12 @@ class Fault(NamedTuple):
 
 
 class Reject(NamedTuple):
-    """A record that leaves no value: its place in the poll, counted from 0, and why."""
+    """A record without a value: its place in the poll, counted from 0, and its fault."""
 
     place: int
     fault: Fault
     dropped: bool = False
-    """Whether it is only counted, instead of laid aside as a dead letter."""
+    """Whether it is only counted, and does not become a dead letter."""
 
 
 class Record(NamedTuple):
@@ -54,9 +54,9 @@ class Record(NamedTuple):
 
 
 class Batch(Generic[T_co]):
-    """An item for each record of a poll that is left, and the rejects.
+    """The items of a poll, one for each record that is left, and the rejects.
 
-    `places` has the place of each item's record in the poll; None where all are left.
+    `places` has the place of each item's record in the poll; None if all records are left.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Batch(Generic[T_co]):
         return self._records
 
     def map(self, step: Callable[[Sequence[T_co]], Sequence[U]]) -> Batch[U]:
-        """Make another item of each, all at once: as many, in the same order.
+        """Replace all items in one call: as many items, in the same order.
 
         Raises `BrokenContractError`.
         """
@@ -114,7 +114,7 @@ class Batch(Generic[T_co]):
         )
 
     def kept(self, column: Sequence[U]) -> Sequence[U]:
-        """Give what a column of the poll has for the records that are left."""
+        """Give the entries of a column of the poll for the records that are left."""
         return column if self.places is None else [column[place] for place in self.places]
 
     def failed(self, error: Exception) -> Batch[Any]:

@@ -19,7 +19,7 @@ _NAP_SECONDS: Final = 0.1
 
 
 class Quiet:
-    """An `Observer` that does nothing: a base for those that care for some of what they hear."""
+    """An `Observer` that does nothing. Derive from it and override the methods that you need."""
 
     def committed(self, committed: Committed) -> None:
         """Do nothing."""
@@ -66,7 +66,7 @@ class StopEvent:
             time.sleep(min(left, _NAP_SECONDS))
 
     def fail(self, error: Exception) -> None:
-        """Note why a worker ends, and let all end; the first failure is told."""
+        """Keep the error that ends a worker, and end all workers; log the first such error."""
         with self._failing:
             if self.error is None:
                 self.error = error

@@ -47,19 +47,20 @@ if TYPE_CHECKING:
 class Ends:
     """A source and a sink that share a session for each worker of this process.
 
-    - `properties` are librdkafka's, `bootstrap.servers` among them, without those in `reserved.py`.
-    - `topics` says what is read and written, each under another name; `group` is the consumer
-      group, which no other program may have.
-    - `observer` makes the `Observer` of a worker from its index, counted from 0. What it hears, it
-      hears on that worker's thread.
-    - `stop` is asked whether to go on, and told of the first failure; by default nobody sets it.
-    - `log` is where they log. They set up no handler.
+    - `properties` are librdkafka's, including `bootstrap.servers`. Those in `reserved.py` are
+      refused.
+    - `topics` names the topics to read and to write, all different. `group` is the consumer group;
+      no other program may use it.
+    - `observer` is called with the index of a worker, counted from 0, and returns its `Observer`.
+      That one is called on the worker's own thread.
+    - `stop` tells the workers to end, and gets the first failure. By default nobody sets it.
+    - `log` is the logger. The ends set up no handler.
 
-    Raises `SettingError` where they cannot work with what they are told.
+    Raises `SettingError` if an argument is not valid.
 
-    Nothing connects before the dataflow runs. A failure never leaves the ends as an exception,
-    which Bytewax would turn into a panic without its message. It goes to `stop.fail`, and every
-    source then ends as at the end of its input.
+    Nothing connects before the dataflow runs. The ends never raise a failure into Bytewax, which
+    would turn it into a panic without its message. They pass it to `stop.fail`, and every source
+    then ends as at the end of its input.
     """
 
     def __init__(  # noqa: PLR0913 - most by name, with a default
@@ -177,12 +178,12 @@ class Ends:
         )
 
     def run(self, flow: Dataflow, workers: int = 1) -> None:
-        """Run a dataflow between these ends until `stop` says so, on so many threads.
+        """Run a dataflow between these ends until `stop` is set, with `workers` threads.
 
-        Call it on the main thread. Raises what a worker ended with: a `FaultError`, or a
-        `BrokenContractError` where a step has broken its contract, or what an operator of
-        `operators.py` has raised; `stop.fail` has heard it before. Bytewax itself raises what its
-        own operators have raised.
+        Call it on the main thread. It raises the error that ended the first worker, after it has
+        passed it to `stop.fail`: a `FaultError`, a `BrokenContractError` if a step has broken its
+        contract, or the exception of a step of `operators.py`. Bytewax itself raises the
+        exceptions of its own operators.
         """
         cli_main(flow, workers_per_process=workers)  # type: ignore[no-untyped-call]  # Rust's
         if self.stop.error:

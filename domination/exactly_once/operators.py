@@ -27,7 +27,7 @@ def map(  # noqa: A001 - as Bytewax names it
     up: Stream[Batch[T]],
     mapper: Callable[[T], U],
 ) -> Stream[Batch[U]]:
-    """Make another item of each item; a `Fault` where it cannot, for `filter_faults`."""
+    """Replace each item. Return a `Fault` for input that cannot be used: see `filter_faults`."""
     return _each(step_id, up, lambda batch: batch.map(lambda items: [mapper(i) for i in items]))
 
 
@@ -37,7 +37,7 @@ def map_all(
     up: Stream[Batch[T]],
     mapper: Callable[[Sequence[T]], Sequence[U]],
 ) -> Stream[Batch[U]]:
-    """Make another item of each, all items of a batch at once; as many, in the same order.
+    """Replace all items of a batch in one call: as many items, in the same order.
 
     Where it makes more or fewer, the worker ends with a `BrokenContractError`.
     """
@@ -50,7 +50,7 @@ def map_batch(
     up: Stream[Batch[T]],
     mapper: Callable[[Batch[T]], Batch[U]],
 ) -> Stream[Batch[U]]:
-    """Make another batch of each whole batch: of its keys and headers too, or its `Outcome`.
+    """Replace each whole batch: for keys and headers, and for the `Outcome` at the end.
 
     Where it gives none, the worker ends with a `BrokenContractError`.
     """
@@ -66,7 +66,7 @@ def filter(  # noqa: A001, PLR0913, PLR0917 - as Bytewax names it
     message: str = "",
     drop: bool = False,  # noqa: FBT001, FBT002 - an operator has no arguments by name alone
 ) -> Stream[Batch[T]]:
-    """Keep the items of which the predicate is true.
+    """Keep the items for which the predicate is true.
 
     The records of the others become dead letters with this reason; with `drop` they are only
     counted.
@@ -86,7 +86,7 @@ def filter_faults(
     step_id: str,
     up: Stream[Batch[T | Fault]],
 ) -> Stream[Batch[T]]:
-    """Keep the items that are no `Fault`; the records of the others become dead letters by it."""
+    """Keep the items that are not a `Fault`. The records of the others become dead letters."""
     return _each(step_id, up, _without_faults)
 
 

@@ -22,36 +22,36 @@ id: its name and its group may take three times their length, and the instance a
 
 
 class Topics(NamedTuple):
-    """What a dataflow reads and writes."""
+    """The topics that a dataflow reads and writes."""
 
     read: str
-    """The topic whose records are read."""
+    """The input topic."""
     write: tuple[str, ...]
-    """The topics of the values; where there are several, each outcome chooses."""
+    """The output topics. If there are several, each `Outcome` chooses."""
     dead_letters: str
-    """The topic of the records that leave no value."""
+    """The topic of the dead letters."""
 
     @property
     def needed(self) -> dict[str, str]:
-        """What has to be allowed on each."""
+        """The right that each topic needs."""
         return {self.read: "READ"} | dict.fromkeys((*self.write, self.dead_letters), "WRITE")
 
 
 class Options(NamedTuple):
-    """How two ends work; all of it has a default."""
+    """Options of the ends; each has a default."""
 
     name: str = "exactly-once"
-    """Begins transactional ids (`name/group/instance`) and dead letters' headers (`name.error.…`).
-    """
+    """Prefix of transactional ids (`name/group/instance`) and of dead letters' headers
+    (`name.error.…`)."""
     instance: str = ""
-    """The same after a restart, another for each process; empty: the host's name and a free slot.
-    """
+    """Name of the process, the same after a restart and different for each process. If it is
+    empty: the host's name and a free slot."""
     commit_interval: float = 0.5
     """Longest time between commits while records flow, in seconds, up to 5."""
     availability_timeout: float = 120.0
-    """A worker without progress for so many seconds gives up."""
+    """A worker gives up after this many seconds without progress."""
     too_large: Fault = Fault("value_too_large", "the value is larger than its topic takes")
-    """Why a record whose value no topic takes becomes a dead letter."""
+    """The fault of a record whose value is larger than its topic accepts."""
 
 
 DEFAULTS = Options()

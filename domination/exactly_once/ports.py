@@ -77,7 +77,7 @@ class Place(NamedTuple):
 
 
 class Lag(NamedTuple):
-    """How far a worker is behind in a partition."""
+    """The lag of a worker in a partition."""
 
     records: int
     """Those that are not committed yet."""
@@ -288,22 +288,22 @@ class Committed(NamedTuple):
 
 
 class Observer(Protocol):
-    """Hears what a session does, for metrics, on the thread of its worker.
+    """Gets reports of a session, for metrics, on the thread of its worker.
 
-    What it raises ends the worker.
+    An exception that it raises ends the worker.
     """
 
     def committed(self, committed: Committed) -> None:
-        """Hear that a transaction has committed."""
+        """Report that a transaction has committed."""
 
     def ended(self, outcome: str) -> None:
-        """Hear that one with records has ended otherwise: `aborted`, or `unknown`."""
+        """Report that a transaction with records was `aborted`, or that its end is `unknown`."""
 
     def behind(self, lag: Mapping[int, Lag]) -> None:
-        """Hear about once a second how far it is behind in each partition."""
+        """Report the lag of each partition, about once a second."""
 
     def changed(self) -> None:
-        """Hear that the assignment changes."""
+        """Report that the assignment changes."""
 
     def closed(self) -> None:
-        """Hear that the session ends, if it has joined the group."""
+        """Report that the session ends, if it has joined the group."""

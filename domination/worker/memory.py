@@ -108,8 +108,8 @@ class MemoryWatch:
         if more and now - self._told_at >= _LINE_SECONDS:
             self._told, self._told_at = mine, now
             self._log.warning(
-                "memory: %s, reading on %s; if this is its last line it was killed, and a batch of "
-                "records there, or soon behind, is too large: %s",
+                "memory: %s, reading on %s; if this is the last line, the worker was killed, and a "
+                "batch of records there, or soon behind, is too large: %s",
                 self._held(mine),
                 self._where(),
                 _WHAT_TO_DO,
@@ -118,8 +118,8 @@ class MemoryWatch:
     def _give_up(self, mine: int) -> None:
         try:
             self._log.error(
-                "memory: %s, so it ends before it is killed; a batch of records is too large, "
-                "%s or soon behind: %s",
+                "memory: %s, so the worker ends before it is killed; a batch of records is too "
+                "large, %s or soon behind: %s",
                 self._held(mine),
                 self._where(),
                 _WHAT_TO_DO,

@@ -25,10 +25,10 @@ def test_what_is_broken_is_kept_for_the_days_set_whatever_its_own_timestamp_says
         " VALUES ('shadow', 99, '1970-01-01 00:00:00')"
     )
     assert kept(core) == [0, 1, 2, 3, 99]
-    assert keep(core, 3) == "exists, left as it is"
-    assert keep(core, 1) == "keeps what it has for 1 days now"
+    assert keep(core, 3) == "exists, not changed"
+    assert keep(core, 1) == "now keeps records for 1 days"
     assert kept(core) == [0, 1, 99]
-    assert keep(core, 10_000) == "keeps what it has for 10000 days now"
+    assert keep(core, 10_000) == "now keeps records for 10000 days"
     assert kept(core) == [0, 1, 99]
 
 
@@ -38,8 +38,8 @@ def test_a_table_that_kept_what_is_broken_for_ever_keeps_it_for_the_days_set(
     sql = dict(schema.statements(Settings()))[schema.BROKEN]
     core.execute(re.sub(r"    received.*\n|\nTTL.*", "", sql))
     core.execute("INSERT INTO shadow_broken (kafka_offset) VALUES (1)")
-    assert keep(core, 30) == "keeps what it has for 30 days now"
-    assert keep(core, 30) == "exists, left as it is"
+    assert keep(core, 30) == "now keeps records for 30 days"
+    assert keep(core, 30) == "exists, not changed"
     assert kept(core) == [1]
 
 

@@ -92,7 +92,7 @@ def test_with_the_rights_that_are_written_for_it_rows_come_and_no_password_is_se
     said = core.apply(replace(settings, clickhouse_kafka_sasl_password="older"))
     write(guest, shadows(10))
     said |= core.apply(settings)
-    assert said[schema.STREAM] == "made again, since it may have an older password"
+    assert said[schema.STREAM] == "created again, since it may have an older password"
     eventually(lambda: core.count("shadow") == 10, what="all rows")
     eventually(lambda: not any(findings(settings, core).values()), what="no finding")
     ((statement,),) = core.execute("SHOW CREATE shadow_stream")

@@ -64,7 +64,7 @@ def old(core: ClickHouseCore) -> ClickHouseCore:
 
 def test_tables_of_an_older_schema_are_told_and_left_as_they_are(old: ClickHouseCore) -> None:
     before = queries.tables(old)
-    told = f"made by an older schema, with other keys: {', '.join(KEYED)}"
+    told = f"created by an older schema, with other keys: {', '.join(KEYED)}"
     with pytest.raises(OldTablesError, match=f"{told}$"):
         old.apply(replace(NOWHERE, clickhouse_group="other"))
     assert told in str(dict(check.of_clickhouse(NOWHERE, old, "here"))["tables"])

@@ -165,7 +165,7 @@ def test_records_that_are_read_again_are_the_same_rows(
     eventually(lambda: core.count("shadow_broken") == len(BROKEN))
     # As after a crash between the insert and the commit of the offsets, but of all of them.
     again = core.apply(replace(settings, clickhouse_group=f"again-{pipeline.group}"))
-    assert again[schema.STREAM].startswith("made again")
+    assert again[schema.STREAM].startswith("created again")
     eventually(lambda: core.execute("SELECT count() FROM shadow") >= [(2000,)], what="read again")
     eventually(lambda: core.execute("SELECT count() FROM shadow_broken") >= [(2 * len(BROKEN),)])
     assert core.count("shadow") == 1000
@@ -219,8 +219,8 @@ def test_apply_changes_nothing_that_is_as_it_should_be(
     pipeline.create()
     settings = settings_of(pipeline)
     names = [name for name, _ in schema.statements(settings)]
-    assert core.apply(settings) == dict.fromkeys(names, "made")
-    assert core.apply(settings) == dict.fromkeys(names, "exists, left as it is")
+    assert core.apply(settings) == dict.fromkeys(names, "created")
+    assert core.apply(settings) == dict.fromkeys(names, "exists, not changed")
 
 
 def test_a_stream_of_other_brokers_is_made_again_and_goes_on(
@@ -235,7 +235,7 @@ def test_a_stream_of_other_brokers_is_made_again_and_goes_on(
     assert tables
     assert "creates it again" in str(tables)
     made = core.apply(settings)
-    assert made[schema.STREAM] == made[schema.CONSUMER] == "made again, with other settings"
+    assert made[schema.STREAM] == made[schema.CONSUMER] == "created again, with other settings"
     eventually(lambda: core.count("shadow") == 10)
     assert core.count("shadow") == 10
 
