@@ -38,6 +38,8 @@ TOPICS: Final = ("input_topic", "output_topic", "dead_letter_topic")
 
 LONGEST_TTL_DAYS: Final = 10_000
 """ClickHouse's time ends in 2106, and begins again."""
+MOST_CONSUMERS: Final = 16
+"""ClickHouse refuses more, but on a server of more cores."""
 
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("text", "json")
@@ -107,6 +109,8 @@ class Settings:
     """That user's password."""
     clickhouse_group: str = "shadow-group"
     """Consumer group of ClickHouse; a second ClickHouse needs one of its own."""
+    clickhouse_consumers: int = 2
+    """Threads with which ClickHouse reads, at most one for each partition and each of its cores."""
     clickhouse_broken_ttl_days: int = 30
     """Days for which ClickHouse keeps a record that is not a shadow, from its arrival."""
     http: str = ""
@@ -153,6 +157,11 @@ class Settings:
         )
         _require(
             self.availability_timeout_seconds > 0, "availability_timeout_seconds", "must be above 0"
+        )
+        _require(
+            1 <= self.clickhouse_consumers <= MOST_CONSUMERS,
+            "clickhouse_consumers",
+            f"must be 1 to {MOST_CONSUMERS}",
         )
         _require(
             1 <= self.clickhouse_broken_ttl_days <= LONGEST_TTL_DAYS,

@@ -50,6 +50,7 @@ def statements(settings: Settings, *, secrets: bool = False) -> list[Statement]:
         "topic": queries.literal(settings.output_topic),
         "group": queries.literal(settings.clickhouse_group),
         "login": _login(settings, secrets=secrets),
+        "consumers": str(settings.clickhouse_consumers),
         "broken_ttl_days": str(settings.clickhouse_broken_ttl_days),
     }
     return [

@@ -105,6 +105,7 @@ def test_a_name_that_only_looks_like_that_of_a_service_is_refused(name: str, val
                 *("http://host:9100", "host:9100/", "a b:9100", "[]:9100", "host:9100\n"),
             )
         ),
+        *(("DOMINATION_CLICKHOUSE_CONSUMERS", count) for count in ("0", "-1", "17", "1.5", "")),
         *(
             ("DOMINATION_CLICKHOUSE_BROKEN_TTL_DAYS", days)
             for days in ("0", "-1", "10001", "1.5", "", "soon", "9" * 5_000)

@@ -51,6 +51,12 @@ class ClickHouseCore:
             stdout=subprocess.PIPE,
         )
 
+    @property
+    def pid(self) -> int:
+        """Give its process."""
+        assert self._process
+        return self._process.pid
+
     def configure(self, name: str, configuration: str) -> None:
         """Add to its configuration, before it is started."""
         added = self._directory / "config.d"

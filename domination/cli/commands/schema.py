@@ -21,6 +21,7 @@ _FILLED_IN: Final = (
     "bootstrap_servers",
     "output_topic",
     "clickhouse_group",
+    "clickhouse_consumers",
     "clickhouse_broken_ttl_days",
 )
 
