@@ -158,7 +158,8 @@ def test_what_is_not_known_is_not_drawn(shown: Shown) -> None:
     assert shown.page.inner_text(".health strong") == "Starting"
     shown.show("idle")
     assert seen(shown.page) == ["Lag", "Dead letters", "Humans"]
-    assert shown.page.locator("table:visible, .nicegui-echart, [data-figure=broken]").count() == 0
+    unseen = "table:visible, .nicegui-echart:visible, [data-figure=broken]"
+    assert shown.page.locator(unseen).count() == 0
     assert "unknown" not in shown.page.inner_text("body").lower()
 
 
