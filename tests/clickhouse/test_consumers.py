@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from harness.clickhouse_core import ClickHouseCore
 
 NOWHERE: Final = Settings(bootstrap_servers="127.0.0.1:1")
-AGAIN: Final = "made again, with other settings"
+AGAIN: Final = "created again, with other settings"
 
 
 def test_a_stream_of_before_is_told_and_made_again_with_the_consumers_of_the_setting(
@@ -25,6 +25,6 @@ def test_a_stream_of_before_is_told_and_made_again_with_the_consumers_of_the_set
     assert "creates it again" in str(dict(check.of_clickhouse(NOWHERE, core, "here"))["tables"])
     assert core.apply(NOWHERE)[schema.STREAM] == AGAIN
     assert "kafka_num_consumers = 2" in queries.tables(core)[schema.STREAM]
-    assert core.apply(NOWHERE)[schema.STREAM] == "exists, left as it is"
+    assert core.apply(NOWHERE)[schema.STREAM] == "exists, not changed"
     assert core.apply(replace(NOWHERE, clickhouse_consumers=16))[schema.STREAM] == AGAIN
     assert "kafka_num_consumers = 16" in queries.tables(core)[schema.STREAM]
