@@ -57,7 +57,7 @@ class Case(NamedTuple):
 _ONE: Final = "kafka_num_consumers = 1"
 _TWO: Final = "kafka_num_consumers = 2"
 _THREADS: Final = "kafka_thread_per_consumer = 1"
-_ONE_POLL: Final = "kafka_poll_timeout_ms = 900, kafka_flush_interval_ms = 800"
+_ONE_POLL: Final = "kafka_poll_timeout_ms = 700, kafka_flush_interval_ms = 600"
 _SECOND: Final = "kafka_flush_interval_ms = 1000"
 BEFORE: Final = Case(f"{_ONE}, {_SECOND}", whole=True)
 """What it was, before the worker's own form was cut and there were two consumers."""

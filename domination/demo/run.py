@@ -88,7 +88,13 @@ def _running(plan: Plan, lifecycle: Lifecycle) -> Iterator[_System]:
     with ExitStack() as stack:
         address = stack.enter_context(mock_broker(Settings().topics))
         scratch = stack.enter_context(_scratch())
-        settings = Settings(bootstrap_servers=address, log_level="error", monitor=plan.monitor)
+        # One consumer is enough, and is in its group sooner than two.
+        settings = Settings(
+            bootstrap_servers=address,
+            log_level="error",
+            monitor=plan.monitor,
+            clickhouse_consumers=1,
+        )
         log.configure(settings)
         partitions = Cluster(connection.of(settings)).partitions(connection.needed(settings))
         worker = stack.enter_context(_worker(settings, scratch))
