@@ -2,88 +2,27 @@
 
 from __future__ import annotations
 
-from calendar import isleap
 from collections import Counter
 from dataclasses import replace
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import orjson
 import pytest
 from confluent_kafka import Producer
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from domination import check
 from domination.clickhouse import schema
 from domination.clickhouse.report import report
 from domination.errors import Exit
-from domination.ratings import Rating
 from domination.shadow import ShadowType, judge
-from domination.shadows import encode
-from domination.shadows import judge as judge_all
 from harness.processes import eventually
 from harness.records import humans
-from harness.shadow_topic import TIME, hold, reading, settings_of, shadow, shadows, write
-from harness.strategies import (
-    ODD_KINDS,
-    ODD_TEXTS,
-    near_shadows,
-    ratings,
-    shadow_form,
-    shadow_forms,
-    unique_ids,
-    values,
-)
+from harness.shadow_samples import BROKEN, GOOD
+from harness.shadow_topic import settings_of, shadow, shadows, write
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from harness.clickhouse_core import ClickHouseCore
     from harness.pipeline import Pipeline
-
-GOOD: Final = [
-    b'{"type":%d,"unique_id":"good %d","emit_timestamp":"%b"}' % (number % 4, number, stamp)
-    for number, stamp in enumerate(
-        [TIME.encode(), b"2024-02-29 00:00:00.000", b"1999-12-31 23:59:59.001", TIME[:19].encode()]
-    )
-] + [b'{"emit_timestamp":"%b","more":{"a":[1]},"unique_id":"\\u0000\\"","type":2}' % TIME.encode()]
-
-
-NOT_JSON, NOT_AN_OBJECT = "not one JSON value", "not an object"
-TYPE, UNIQUE_ID = "type is not 0, 1, 2 or 3", "unique_id is not a non-empty string"
-STAMP = "emit_timestamp is not YYYY-MM-DD hh:mm:ss.mmm"
-BROKEN: Final[dict[bytes, str]] = {
-    b" ": NOT_JSON,
-    b"text": NOT_JSON,
-    shadow()[:-3]: NOT_JSON,
-    shadow() + shadow(2, "y"): NOT_JSON,
-    shadow() + b"\n" + shadow(2, "y"): NOT_JSON,
-    shadow() + b" text": NOT_JSON,
-    b'{"type":1,"unique_id":"\xff","emit_timestamp":"%b"}' % TIME.encode(): NOT_JSON,
-    b'{"type":1,"unique_id":"\\ud800","emit_timestamp":"%b"}' % TIME.encode(): NOT_JSON,
-    b"[" * 5_000: NOT_JSON,
-    b"text " * 180_000: NOT_JSON,
-    b"[%b]" % shadow(): NOT_AN_OBJECT,
-    b"null": NOT_AN_OBJECT,
-    b"3": NOT_AN_OBJECT,
-    b'"Sha"': NOT_AN_OBJECT,
-    b"{}": TYPE,
-    b'{"unique_id":"x","emit_timestamp":"%b"}' % TIME.encode(): TYPE,
-    **{shadow(kind): TYPE for kind in (4, -1, 257, 2**40, "1", "Sha", True, 1.0, 1.5, None, [1])},
-    b'{"type":1,"emit_timestamp":"%b"}' % TIME.encode(): UNIQUE_ID,
-    **{shadow(unique_id=value): UNIQUE_ID for value in ("", None, 5, ["x"], {"x": 1})},
-    b'{"type":1,"unique_id":"x"}': STAMP,
-    **{
-        shadow(time=value): STAMP
-        for value in (
-            *("", "soon", "2026-02-31 00:00:00.000", "2026-13-01 00:00:00.000", "2026-01-01"),
-            *("2026-01-01 24:00:00.000", "0001-01-01 00:00:00.000", "9999-01-01 00:00:00.000"),
-            *("2026-01-01T00:00:00.000Z", "1700000000", 1700000000, None, TIME + " text"),
-        )
-    },
-}
-
 
 # A profile holds for everybody on a server, and for what ClickHouse reads from Kafka.
 PROFILE: Final[dict[str, object]] = {
@@ -97,8 +36,6 @@ PROFILE: Final[dict[str, object]] = {
     "max_result_rows": 1,
     "max_rows_to_read": 1,
 }
-
-SHORT = [value for value in BROKEN if len(value) < 10_000]
 
 
 def test_100_000_ratings_become_rows_counted_as_an_independent_count_does(
@@ -277,80 +214,3 @@ def test_a_consumer_that_finds_no_broker_is_a_finding(
         return "has no partition: " in str(finding) and "Connection refused" in str(finding)
 
     eventually(found, what="what the consumer met")
-
-
-@given(st.lists(st.tuples(ratings, unique_ids), max_size=8))
-def test_what_the_worker_writes_is_the_same_shadow_in_clickhouse(
-    parser: ClickHouseCore, people: list[tuple[int, str]]
-) -> None:
-    now = datetime(2026, 2, 28, 23, 59, 59, 999_000, timezone.utc)
-    written = encode(judge_all([Rating(*each) for each in people]), now)
-    assert parse(parser, written) == [
-        ("", judge(rating).value, unique_id, TIME) for rating, unique_id in people
-    ]
-
-
-@given(
-    st.lists(
-        shadow_forms | near_shadows | values.filter(bool) | st.sampled_from([*GOOD, *SHORT]),
-        max_size=20,
-    )
-)
-@example([shadow_form((b"1", text, TIME.encode())) for text in ODD_TEXTS])
-@example([shadow_form((kind, b"x", TIME.encode())) for kind in ODD_KINDS])
-def test_any_bytes_are_a_shadow_or_broken_alike_in_both_ways_and_never_a_row_of_defaults(
-    parser: ClickHouseCore, records: list[bytes]
-) -> None:
-    # The space changes no JSON, and makes that of the worker's own form one of another's.
-    both = parse(parser, [*records, *(record + b" " for record in records)])
-    parsed, carefully = both[: len(records)], both[len(records) :]
-    assert parsed == carefully
-    assert len(parsed) == len(records)
-    for value, (error, kind, unique_id, stamp) in zip(records, parsed, strict=True):
-        if error:
-            assert value not in GOOD
-            continue
-        sent: Any = orjson.loads(value)
-        assert (sent["type"], sent["unique_id"]) == (kind, unique_id)
-        assert stamp.startswith(sent["emit_timestamp"])
-
-
-def test_each_day_that_a_year_has_or_has_not_is_judged_alike_in_both_ways(
-    parser: ClickHouseCore,
-) -> None:
-    years = [1899, 1900, 1969, 1970, 2000, 2023, 2024, 2100, 2199, 2200, 2300]
-    parser.execute("TRUNCATE TABLE records")
-    parser.execute(
-        'INSERT INTO records SELECT format(\'{{"type":1,"unique_id":"x","emit_timestamp":"{}-{}-{}'
-        " 23:59:59.999\"}}{}', year, leftPad(toString(number % 14), 2, '0'),"
-        " leftPad(toString(intDiv(number, 14)), 2, '0'), space), 'shadow', 0, number, 0"
-        f" FROM numbers(14 * 33) ARRAY JOIN {years} AS year ARRAY JOIN ['', ' '] AS space"
-    )
-    judged = "(error, type, unique_id, emit_timestamp)"
-    found = parser.execute(
-        f"SELECT countIf(error = ''), count(), uniqExact(trimRight(raw)),"
-        f" uniqExact(trimRight(raw), {judged}) FROM ({reading()})"
-    )
-    # ClickHouse has no times before 1900 and after 2299.
-    days = sum(365 + isleap(year) for year in years[1:-1])
-    assert found == [(2 * days, 2 * 11 * 14 * 33, 11 * 14 * 33, 11 * 14 * 33)]
-
-
-def test_what_the_worker_writes_has_its_own_form_unless_it_has_escapes(
-    parser: ClickHouseCore,
-) -> None:
-    people = [Rating(rating, unique_id) for rating in range(15) for unique_id in ("x", "ünï 😀 'x")]
-    written = encode(judge_all([*people, Rating(1, 'a "quote"')]), datetime.now(timezone.utc))
-    hold(parser, written)
-    cheap = reading().replace("\nSELECT\n", "\nSELECT own,\n")
-    owns = parser.execute(f"SELECT own FROM ({cheap}) ORDER BY kafka_offset")
-    assert owns == [(1,)] * 30 + [(0,)]
-
-
-def parse(core: ClickHouseCore, values: Sequence[bytes]) -> list[tuple[Any, ...]]:
-    """Let the consumer's own statement read records: their errors, types, ids and times."""
-    hold(core, values)
-    return core.execute(
-        "SELECT error, type, unique_id, toString(emit_timestamp)"
-        f" FROM ({reading()}) ORDER BY kafka_offset"
-    )
