@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field, fields
 from itertools import combinations
 from typing import TYPE_CHECKING, Final
 
 from domination import address, secret
+from domination.environment import KAFKA, PREFIX, own_of, property_of, with_files
 from domination.errors import DominationError, Exit
 from domination.exactly_once.options import LONGEST_INTERVAL, id_prefix, unfit
 from domination.exactly_once.reserved import RESERVED
-from domination.service_links import service_links
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 NAME: Final = "domination"
 """Begins the transactional ids and the headers of dead letters."""
-PREFIX: Final = "DOMINATION_"
-_KAFKA: Final = "KAFKA_"
-_TESTS: Final = "TEST_"
 _LONGEST_SHOWN: Final = 100
 _BOOTSTRAP: Final = "KAFKA_BOOTSTRAP_SERVERS"
-_FILE: Final = "_FILE"
-OWN_FILES: Final = frozenset(
-    {
-        "sasl.oauthbearer.assertion.file",
-        "sasl.oauthbearer.assertion.jwt.template.file",
-        "sasl.oauthbearer.assertion.private.key.file",
-    }
-)
-"""The properties of librdkafka whose own names end in .file: they name what it reads itself."""
 
 TOPICS: Final = ("input_topic", "output_topic", "dead_letter_topic")
 """The settings that name the three topics."""
@@ -111,6 +98,8 @@ class Settings:
     """Consumer group of ClickHouse; a second ClickHouse needs one of its own."""
     clickhouse_consumers: int = 2
     """Threads with which ClickHouse reads, at most one for each partition and each of its cores."""
+    clickhouse_ttl_days: int = 0
+    """Days for which ClickHouse keeps a shadow, from its arrival; 0: for ever."""
     clickhouse_broken_ttl_days: int = 30
     """Days for which ClickHouse keeps a record that is not a shadow, from its arrival."""
     http: str = ""
@@ -162,6 +151,11 @@ class Settings:
             1 <= self.clickhouse_consumers <= MOST_CONSUMERS,
             "clickhouse_consumers",
             f"must be 1 to {MOST_CONSUMERS}",
+        )
+        _require(
+            0 <= self.clickhouse_ttl_days <= LONGEST_TTL_DAYS,
+            "clickhouse_ttl_days",
+            f"must be 1 to {LONGEST_TTL_DAYS}, or 0: for ever",
         )
         _require(
             1 <= self.clickhouse_broken_ttl_days <= LONGEST_TTL_DAYS,
@@ -260,9 +254,9 @@ def from_environment(environment: Mapping[str, str] | None = None, **flags: obje
     setting. Raises `DominationError` (78) on an unknown DOMINATION_… name, a file that cannot be
     read, a value that does not fit, or a librdkafka property that would break exactly-once.
     """
-    given = _own(os.environ if environment is None else environment)
+    given = own_of(environment)
     try:
-        return _read(_with_files(given), flags)
+        return _read(with_files(given), flags)
     except MisfitError as error:
         raise DominationError(error.exit_code, f"{error}{_found(error.setting, given)}") from None
 
@@ -274,8 +268,8 @@ def _read(environment: Mapping[str, str], flags: Mapping[str, object]) -> Settin
     for name, text in environment.items():
         if name in known:
             values[known[name].name] = _parse(known[name].name, text, str(known[name].type))
-        elif name.startswith(PREFIX + _KAFKA):
-            kafka[_property(name)] = text
+        elif name.startswith(PREFIX + KAFKA):
+            kafka[property_of(name)] = text
         else:
             message = f"{name} is not a setting; 'domination config' lists them all"
             raise DominationError(Exit.SETTING, message)
@@ -289,46 +283,6 @@ def _found(setting: str, given: Mapping[str, str]) -> str:
     shown = text.strip() and "@" not in text and not setting.startswith(_HAVE_SECRETS)
     part = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
     return f"; it is {part!r}" if shown else ""
-
-
-def _own(environment: Mapping[str, str]) -> dict[str, str]:
-    """Give what is meant for us: all but the tests' own variables, and those of Services."""
-    own = {
-        name: text
-        for name, text in environment.items()
-        if name.startswith(PREFIX) and not name.startswith(PREFIX + _TESTS)
-    }
-    links = service_links(own)
-    return {name: text for name, text in own.items() if name not in links}
-
-
-def _with_files(environment: Mapping[str, str]) -> dict[str, str]:
-    """Put the content of its file in the place of each NAME_FILE; all of it is text then."""
-    values = dict(environment)
-    for name, path in environment.items():
-        if not name.endswith(_FILE) or _property(name) in OWN_FILES:
-            continue
-        setting = name.removesuffix(_FILE)
-        if setting in environment:
-            raise DominationError(Exit.SETTING, f"{name} and {setting} are both set: unset one")
-        del values[name]
-        values[setting] = _content(name, path)
-    for name, value in values.items():
-        if not secret.is_utf8(name + value):
-            raise DominationError(Exit.SETTING, f"{name} is not UTF-8")
-    return values
-
-
-def _content(name: str, path: str) -> str:
-    try:
-        return secret.read(path)
-    except secret.UnreadableError as why:
-        raise DominationError(Exit.SETTING, f"{name}: cannot read {path}: {why}") from None
-
-
-def _property(name: str) -> str:
-    """Give librdkafka's name of a property: DOMINATION_KAFKA_LINGER_MS is linger.ms."""
-    return name.removeprefix(PREFIX + _KAFKA).lower().replace("_", ".")
 
 
 def _parse(setting: str, text: str, kind: str) -> object:

@@ -15,5 +15,4 @@ CREATE TABLE IF NOT EXISTS shadow_broken
 )
 ENGINE = ReplacingMergeTree
 PRIMARY KEY (kafka_topic, kafka_partition, kafka_offset)
-ORDER BY (kafka_topic, kafka_partition, kafka_offset, record_hash)
-TTL received + toIntervalDay($broken_ttl_days)
+ORDER BY (kafka_topic, kafka_partition, kafka_offset, record_hash)$broken_ttl

@@ -22,11 +22,13 @@ OLDEST_WITH_LOGIN: Final = (25, 5)
 HIDDEN: Final = "[HIDDEN]"
 """What ClickHouse shows in the place of a password."""
 
+SHADOW: Final = "shadow"
 BROKEN: Final = "shadow_broken"
 STREAM: Final = "shadow_stream"
 CONSUMER: Final = "shadow_consumer"
 
 _KEYED: Final = "ReplacingMergeTree "
+_TTL_START: Final = "received + toIntervalDay("
 # A wheel has the files inside the package, a checkout has them beside it.
 _PACKAGE: Final = Path(__file__).parent.parent
 _INSTALLED: Final = _PACKAGE / "sql"
@@ -51,12 +53,21 @@ def statements(settings: Settings, *, secrets: bool = False) -> list[Statement]:
         "group": queries.literal(settings.clickhouse_group),
         "login": _login(settings, secrets=secrets),
         "consumers": str(settings.clickhouse_consumers),
-        "broken_ttl_days": str(settings.clickhouse_broken_ttl_days),
+        "ttl": _ttl(settings.clickhouse_ttl_days),
+        "broken_ttl": _ttl(settings.clickhouse_broken_ttl_days),
     }
     return [
         Statement(file.stem.split("_", 1)[1], _fill(file.read_text(), values))
         for file in sorted(_DIRECTORY.glob("*.sql"))
     ]
+
+
+def _ttl(days: int) -> str:
+    """Give the clause by which a table keeps a row for so many days after it arrived; 0: for ever.
+
+    ClickHouse's own clock counts them: the writer of a record chooses the record's times.
+    """
+    return f"\nTTL {_TTL_START}{days})" if days else ""
 
 
 def _login(settings: Settings, *, secrets: bool) -> str:
@@ -77,7 +88,7 @@ def apply(database: Database, settings: Settings) -> Iterator[tuple[str, str]]:
     """Make the tables that are missing; yield the name of each table and what was done.
 
     A stream with other settings is dropped and made again; Kafka keeps its offsets. So is one with
-    a password, which ClickHouse hides. Broken records are kept for the time of the settings.
+    a password, which ClickHouse hides. Rows are kept for the time of the settings.
     ClickHouse reads nothing before all tables are there, since the consumer is the last one.
     Changes nothing where it raises: `TooOldError` where ClickHouse is too old, `OldTablesError`
     where tables are.
@@ -87,12 +98,16 @@ def apply(database: Database, settings: Settings) -> Iterator[tuple[str, str]]:
     require_keys(database, settings, found)
     why = _why_again(database, settings, found)
     dropped = _drop_stream(database) if why else ()
+    days = {
+        SHADOW: settings.clickhouse_ttl_days,
+        BROKEN: settings.clickhouse_broken_ttl_days,
+    }
     for name, sql in statements(settings, secrets=True):
         database.execute(sql)
         if name in dropped:
             yield name, f"created again, {why}"
-        elif name == BROKEN and name in found and _keep(database, sql, found[name]):
-            yield name, f"now keeps records for {settings.clickhouse_broken_ttl_days} days"
+        elif name in days and name in found and _keep(database, name, sql, found[name]):
+            yield name, f"now keeps rows {_for(days[name])}"
         else:
             yield name, "exists, not changed" if name in found else "created"
 
@@ -114,20 +129,28 @@ def _drop_stream(database: Database) -> tuple[str, ...]:
     return dropped
 
 
-def _keep(database: Database, statement: str, found: str) -> bool:
-    """Keep broken records for the time in the statement; tell whether it was another until now."""
-    wanted = _ttl(queries.engine(database, statement))
-    # A user's own table of another kind keeps what it keeps.
-    if wanted == _ttl(found) or "MergeTree" not in found:
+def _keep(database: Database, table: str, statement: str, found: str) -> bool:
+    """Keep rows for the time in the statement; tell whether it was another until now.
+
+    The rows of a table that had no column for their arrival arrive now.
+    """
+    wanted, kept = _ttl_of(queries.engine(database, statement)), _ttl_of(found)
+    # A user's own table of another kind keeps what it keeps. So does one with a TTL of his own
+    # where we want none.
+    own = "MergeTree" not in found or not (wanted or kept.startswith(_TTL_START))
+    if wanted == kept or own:
         return False
-    database.execute(
-        f"ALTER TABLE {BROKEN} ADD COLUMN IF NOT EXISTS received DateTime('UTC') DEFAULT now(),"
-        f" MODIFY TTL {wanted}"
-    )
+    received = "ADD COLUMN IF NOT EXISTS received DateTime('UTC') DEFAULT now()"
+    change = f"{received}, MODIFY TTL {wanted}" if wanted else "REMOVE TTL"
+    database.execute(f"ALTER TABLE {table} {change}")
     return True
 
 
-def _ttl(engine: str) -> str:
+def _for(days: int) -> str:
+    return f"for {days} days" if days else "for ever"
+
+
+def _ttl_of(engine: str) -> str:
     return engine.partition(" TTL ")[2].partition(" SETTINGS ")[0]
 
 

@@ -21,6 +21,7 @@ from domination.clickhouse import schema
 from domination.demo.counts import Tally
 from domination.demo.embedded import EmbeddedClickHouse
 from domination.demo.terminal import open_view
+from domination.environment import PREFIX
 from domination.errors import DominationError, Exit, needs_extra
 from domination.kafka.cluster import DEFAULT_SIZE_LIMIT, Cluster
 from domination.kafka.mock import mock_broker
@@ -28,7 +29,7 @@ from domination.monitor.probe import probing
 from domination.monitor.rows import Tables
 from domination.monitor.topics import TopicsProbe
 from domination.produce import produce
-from domination.settings import PREFIX, Settings, environment_name
+from domination.settings import Settings, environment_name
 from domination.worker.lifecycle import Lifecycle
 
 if TYPE_CHECKING:

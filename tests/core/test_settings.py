@@ -107,6 +107,10 @@ def test_a_name_that_only_looks_like_that_of_a_service_is_refused(name: str, val
         ),
         *(("DOMINATION_CLICKHOUSE_CONSUMERS", count) for count in ("0", "-1", "17", "1.5", "")),
         *(
+            ("DOMINATION_CLICKHOUSE_TTL_DAYS", days)
+            for days in ("-1", "10001", "1.5", "", "soon", "9" * 5_000)
+        ),
+        *(
             ("DOMINATION_CLICKHOUSE_BROKEN_TTL_DAYS", days)
             for days in ("0", "-1", "10001", "1.5", "", "soon", "9" * 5_000)
         ),

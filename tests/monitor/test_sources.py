@@ -145,7 +145,7 @@ def tables(core: ClickHouseCore) -> ClickHouseCore:
 def store(database: ClickHouseCore, count: int, newest: str, first: int = 0) -> None:
     """Store rows of all types, the newest first, a second between two."""
     database.execute(
-        f"INSERT INTO shadow SELECT number % 4, toString({first} + number),"
+        f"INSERT INTO shadow (* EXCEPT received) SELECT number % 4, toString({first} + number),"
         f" {newest} - number, 0, {first} + number, 0 FROM numbers({count})"
     )
 

@@ -45,7 +45,8 @@ PLACES: Final = {
     "address": ("", ""),
     "service_links": ("", ""),
     "secret": ("", ""),
-    "settings": ("address errors exactly_once secret service_links", ""),
+    "environment": ("errors secret service_links", ""),
+    "settings": ("address environment errors exactly_once secret", ""),
     "log": ("settings text", ""),
     "connection": ("kafka settings", ""),
     "clickhouse": ("settings shadow", ""),
@@ -78,7 +79,7 @@ PLACES: Final = {
     "monitor.page": ("monitor text", "jinja2"),
     "monitor.server": ("errors monitor", "fastapi nicegui uvicorn"),
     "demo": (
-        "clickhouse connection errors kafka log monitor produce settings text worker",
+        ("clickhouse connection environment errors kafka log monitor produce settings text worker"),
         "",
     ),
     "demo.embedded": ("errors", "chdb orjson"),

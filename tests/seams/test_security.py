@@ -55,7 +55,7 @@ HELD: Final = {
     ),
     "who writes to `shadow`": (
         "clickhouse/test_schema: what_is_no_shadow_is_kept_whole_with_its_reason",
-        "clickhouse/test_broken_ttl: what_is_broken_is_kept_for_the_days_set",
+        "clickhouse/test_ttl: a_row_is_kept_for_the_days_set_whatever_its_own_time_says",
         "monitor/test_sources: rows_from_the_future_are_told_and_hide_nothing",
     ),
     "with the transactional id's right": (

@@ -22,6 +22,7 @@ _FILLED_IN: Final = (
     "output_topic",
     "clickhouse_group",
     "clickhouse_consumers",
+    "clickhouse_ttl_days",
     "clickhouse_broken_ttl_days",
 )
 
@@ -53,7 +54,7 @@ def apply() -> None:
 
     If the stream reads with other settings, it is created again; no record is lost or read twice.
     A stream with a password is always created again, since ClickHouse hides the password.
-    If broken records are kept for another number of days, that number is changed.
+    If rows, or broken records, are kept for another number of days, that number is changed.
     """
     settings = from_environment()
     with closing(Server(settings)) as server:
