@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "config": "Show the settings in force; secrets are hidden.",
     "dead-letters": "List, show and send back the records that could not be used.",
     "demo": "Run the whole system in this terminal.",
+    "forget": "Delete a human's rows from ClickHouse.",
     "judge": "Judge ratings; no broker needed.",
     "monitor": "Serve a live page of rates, lag and rows.",
     "produce": "Send random ratings to the topic dominate.",

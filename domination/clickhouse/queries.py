@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
@@ -62,6 +63,16 @@ class TypeRows(NamedTuple):
     rows: int
     first: str
     last: str
+
+
+class HumansRows(NamedTuple):
+    """How many rows there are of one human, each counted once."""
+
+    shadow: int
+    broken: int
+    """Rows of `shadow_broken` whose record is an object with this `unique_id`."""
+    mentions: int
+    """Other rows of `shadow_broken` whose record has the text of this id somewhere."""
 
 
 class Consumer(NamedTuple):
@@ -222,6 +233,41 @@ def each_once(database: Database, since: str) -> bool:
     """Tell whether no two rows emitted since a time are of one human."""
     query = f"SELECT count() = uniqExact(unique_id) FROM shadow FINAL{_emitted(since)}"
     return bool(_value(database, query))
+
+
+def humans_rows(database: Database, unique_id: str) -> HumansRows:
+    """Count the rows of a human."""
+    written = (
+        unique_id,
+        json.dumps(unique_id)[1:-1],
+        json.dumps(unique_id, ensure_ascii=False)[1:-1],
+    )
+    texts = ", ".join(map(literal, dict.fromkeys(written)))
+    shadow = _value(database, f"SELECT count() FROM shadow FINAL WHERE {_shadow_of(unique_id)}")
+    ((broken, mentions),) = database.execute(
+        f"SELECT countIf(mine), countIf(NOT mine) FROM (SELECT {_broken_of(unique_id)} AS mine"
+        f" FROM shadow_broken FINAL WHERE mine OR multiSearchAny(raw, [{texts}]))"
+    )
+    return HumansRows(int(shadow), int(broken), int(mentions))
+
+
+def delete_human(database: Database, unique_id: str) -> None:
+    """Delete the rows of a human from all parts; returns when that is done, on each replica."""
+    for table, which in (
+        ("shadow", _shadow_of(unique_id)),
+        ("shadow_broken", _broken_of(unique_id)),
+    ):
+        database.execute(f"ALTER TABLE {table} DELETE WHERE {which} SETTINGS mutations_sync = 2")
+
+
+def _shadow_of(unique_id: str) -> str:
+    return f"unique_id = {literal(unique_id)}"
+
+
+def _broken_of(unique_id: str) -> str:
+    # Of what is not JSON it takes what it can; two objects in a row may be of two humans.
+    found = "JSONExtractString(raw, 'unique_id')"
+    return f"isValidJSON(raw) AND {found} = {literal(unique_id)}"
 
 
 def literal(text: str) -> str:

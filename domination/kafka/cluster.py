@@ -202,6 +202,23 @@ class Cluster(Asking):
                 "last of each key; set its cleanup.policy to delete"
             )
 
+    def configuration(self, topic: str) -> dict[str, str]:
+        """Read the whole configuration of a topic. Raises a `FaultError`."""
+        resource = ConfigResource(ResourceType.TOPIC, topic)
+        right = Rights(f"DESCRIBE_CONFIGS on topic {topic}")
+        with self.asking(f"asking for the configuration of topic {topic}", right):
+            asked = self.client.describe_configs([resource], request_timeout=self.timeout)
+            return {name: each.value for name, each in asked[resource].result().items()}
+
+    def newest_timestamp(self, partitions: Iterable[TopicPartition]) -> int:
+        """Ask for the latest timestamp of a record in partitions that have records.
+
+        In milliseconds since 1970; -1 where they have no timestamps. Raises `KafkaException`.
+        """
+        which = OffsetSpec.max_timestamp()  # type: ignore[no-untyped-call]  # theirs
+        asked = self._ask_offsets(partitions, which)
+        return max(each.result().timestamp for each in asked.values())
+
     def first_offsets(self, partitions: Iterable[TopicPartition]) -> dict[int, int]:
         """Ask for the first offset that each partition of a topic still has.
 

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 FIRST: Final = datetime(2026, 1, 31, 23, 59, 59, tzinfo=timezone.utc)
 TOO_OLD: Final = "ClickHouse 18.16.1 is too old to read from Kafka 4: install 25.3 or later"
-# Every command that asks ClickHouse and nothing else.
-COMMANDS: Final = (("schema", "apply"), ("report",), ("check", "clickhouse"))
+# Every command that asks ClickHouse before all else.
+COMMANDS: Final = (("schema", "apply"), ("report",), ("check", "clickhouse"), ("forget", "x"))
 
 
 @pytest.fixture

@@ -12,7 +12,9 @@ from confluent_kafka.admin import AclOperation, ResourceType
 
 from domination import connection
 from domination.errors import Exit
+from domination.kafka.cluster import Cluster
 from domination.kafka.faults import RefusedError
+from domination.kafka.retention import kept
 from domination.kafka.tail import Tail, from_first
 from domination.monitor.topics import TopicsProbe
 from domination.settings import Settings, from_environment
@@ -57,6 +59,23 @@ def test_a_rewind_needs_the_rights_written_for_it(guest: Guest, secure_kafka: Se
     secure_kafka.allow([replace(group, operation=AclOperation.DESCRIBE)])
     refused = run(*DOMINATION, *command, environment=environment)
     assert f"no right to READ on group {guest.group}" in refused.stderr
+
+
+def test_what_the_topics_hold_needs_the_rights_that_are_written_for_it(
+    secure_kafka: SecureKafka, tmp_path: Path
+) -> None:
+    guest = Guest(secure_kafka, tmp_path)
+    guest.create()
+    page = (ROOT / "docs" / "operate.md").read_text()
+    (named,) = re.findall(r"`domination forget` \| (\w+) and (\w+) on all three topics;", page)
+    cluster = Cluster(connection.of(from_environment(guest.environment)))
+    topics = (guest.input, guest.output, guest.dead)
+    for name in named:
+        with pytest.raises(RefusedError, match=f"no right to {name} on topic {guest.input}$"):
+            list(kept(cluster, topics))
+        operation = AclOperation[name]
+        secure_kafka.allow(Right(operation, ResourceType.TOPIC, topic) for topic in topics)
+    assert [each.records for each in kept(cluster, topics)] == [0, 0, 0]
 
 
 def test_who_reads_without_joining_is_told_of_the_group_and_not_of_a_topic(

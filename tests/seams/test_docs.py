@@ -54,7 +54,7 @@ ENDLESS: Final = re.compile(
     r"domination (?:worker|monitor)|domination produce (?!.*--count)|python -m bytewax"
 )
 # Debian's ClickHouse is as far from enough as the commands can tell.
-TOO_OLD: Final = re.compile(r"domination (schema apply|check$)")
+TOO_OLD: Final = re.compile(r"domination (schema apply|forget |check$)")
 
 
 def told(text: str) -> Iterator[str]:

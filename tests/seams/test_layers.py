@@ -62,6 +62,7 @@ PLACES: Final = {
         "connection errors exactly_once kafka letter ratings settings shadows",
         "",
     ),
+    "forget": ("clickhouse connection kafka settings", ""),
     "rewind": ("connection errors kafka settings", ""),
     "worker": ("connection errors exactly_once log ratings settings", ""),
     "worker.lifecycle": ("advice errors exactly_once log", ""),
@@ -86,8 +87,8 @@ PLACES: Final = {
     "demo.panel": ("demo text", "rich"),
     "cli": (
         (
-            "__init__ advice check clickhouse connection dead_letters demo errors kafka log"
-            " monitor produce ratings reasons rewind settings shadow text worker"
+            "__init__ advice check clickhouse connection dead_letters demo errors forget kafka"
+            " log monitor produce ratings reasons rewind secret settings shadow text worker"
         ),
         "click",
     ),
