@@ -265,9 +265,8 @@ def _shadow_of(unique_id: str) -> str:
 
 
 def _broken_of(unique_id: str) -> str:
-    # Of what is not JSON it takes what it can; two objects in a row may be of two humans.
-    found = "JSONExtractString(raw, 'unique_id')"
-    return f"isValidJSON(raw) AND {found} = {literal(unique_id)}"
+    # Empty where the record is not one JSON object.
+    return f"JSONExtractString(raw, 'unique_id') = {literal(unique_id)}"
 
 
 def literal(text: str) -> str:
