@@ -116,6 +116,7 @@ def test_a_client_whom_the_token_endpoint_refuses_ends_with_77(pipeline: Pipelin
         worker = with_token(pipeline, endpoint)
         assert worker.wait() == 77
     assert "invalid_client" in worker.output
+    assert "check DOMINATION_KAFKA_SASL_OAUTHBEARER_CLIENT_ID, …_CLIENT_SECRET" in worker.output
     assert "secret" not in worker.output
 
 

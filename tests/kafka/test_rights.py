@@ -191,3 +191,15 @@ def test_a_worker_with_a_token_does_its_work_and_prints_neither_token_nor_secret
     shown = run(*DOMINATION, "config", environment=guest.environment)
     for text in (worker.output, shown.stdout + shown.stderr):
         assert not [each for each in secrets if each in text]
+
+
+def test_a_token_that_the_broker_refuses_is_named_and_its_settings_are(
+    guest: Guest, tmp_path: Path, provider: Provider
+) -> None:
+    provider.token = token(USER, "HS256")
+    log_in(guest, LOGINS[0], provider, tmp_path)
+    checked = run(*DOMINATION, "check", "kafka", environment=guest.environment)
+    assert checked.returncode == Exit.REFUSED
+    assert "the token is not accepted" in checked.stdout
+    assert f"check {PROPERTY}CLIENT_ID" in checked.stdout
+    assert provider.token not in checked.stdout + checked.stderr
