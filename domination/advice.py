@@ -81,6 +81,10 @@ _ADVICE: Final = {
 _LACKING: Final = {
     Lack.CERTIFICATE: "check DOMINATION_KAFKA_SSL_CA_LOCATION",
     Lack.CREDENTIALS: "check DOMINATION_KAFKA_SASL_USERNAME, …_PASSWORD and …_MECHANISM",
+    Lack.OAUTH: (
+        "check DOMINATION_KAFKA_SASL_OAUTHBEARER_CLIENT_ID, …_CLIENT_SECRET, …_SCOPE and "
+        "…_TOKEN_ENDPOINT_URL"
+    ),
     Lack.RIGHT: "ask for that ACL",
 }
 

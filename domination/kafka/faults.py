@@ -91,11 +91,12 @@ class Lack(Enum):
 
     CERTIFICATE = "certificate"
     CREDENTIALS = "credentials"
+    OAUTH = "oauth"
     RIGHT = "right"
 
 
 class RefusedError(FaultError):
-    """The broker, or the client itself, refuses: a certificate, a password, or a right."""
+    """The broker, or the client itself, refuses: a certificate, a password, a token, or a right."""
 
     def __init__(self, doing: str, why: str, lack: Lack, *, named: bool = True) -> None:
         super().__init__(f"refused while {doing}: {why}")
@@ -157,6 +158,8 @@ _OVERSIZED: Final = re.compile(r"Receive failed: Invalid response size (\d+) .*"
 # letters are more: "HTTP", say.
 _LEAST_FOREIGN: Final = 0x15_00_00_00
 _TOKENLESS: Final = "Failed to acquire SASL OAUTHBEARER token"
+# How a broker refuses a token (RFC 7628, 3.2.2).
+_INVALID: Final = "invalid_token"
 # How a token endpoint refuses a client (RFC 6749, 5.2). Anything else may pass, as a broker that is
 # away does.
 _NO_TOKEN: Final = (
@@ -189,7 +192,7 @@ def refusal(error: KafkaError, doing: str, rights: Rights = NO_RIGHTS) -> Refuse
     if code in _TLS and "certificate" in text:
         return RefusedError(doing, f"a certificate is not trusted ({text})", Lack.CERTIFICATE)
     if code in _WHO and _BROKEN not in text and not _waits_for_token(text):
-        return RefusedError(doing, f"wrong user or password ({text})", Lack.CREDENTIALS)
+        return _login_refused(doing, text)
     if code in TOPIC_REFUSED:
         return no_right(doing, rights.topic)
     if code == KafkaError.GROUP_AUTHORIZATION_FAILED:
@@ -197,6 +200,14 @@ def refusal(error: KafkaError, doing: str, rights: Rights = NO_RIGHTS) -> Refuse
     if code == KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
         return no_right(doing, rights.transactional_ids)
     return None
+
+
+def _login_refused(doing: str, text: str) -> RefusedError:
+    if _TOKENLESS in text:
+        return RefusedError(doing, f"no token for this client ({text})", Lack.OAUTH)
+    if _INVALID in text:
+        return RefusedError(doing, f"the token is not accepted ({text})", Lack.OAUTH)
+    return RefusedError(doing, f"wrong user or password ({text})", Lack.CREDENTIALS)
 
 
 def no_right(doing: str, right: str | None) -> RefusedError:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import signal
-import threading
 import time
-from contextlib import closing, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import closing
 from inspect import signature
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError
@@ -20,6 +18,7 @@ from harness.pipeline import Pipeline
 from harness.processes import DOMINATION, HURT, PATIENT_SECONDS, eventually, run
 from harness.records import humans
 from harness.together import Together, call, waits
+from harness.token_endpoint import token_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -85,27 +84,6 @@ def test_a_write_that_is_refused_for_good_ends_with_78_and_names_topic_and_cause
     assert not pipeline.read(pipeline.output).records
 
 
-@contextmanager
-def token_endpoint(status: int, body: bytes) -> Iterator[str]:
-    """Serve the same answer to whoever asks for a token; yield its address."""
-
-    class Answer(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/token"
-        server.shutdown()
-
-
 def with_token(pipeline: Pipeline, endpoint: str) -> Worker:
     return pipeline.worker(
         AVAILABILITY_TIMEOUT_SECONDS="4",
@@ -128,16 +106,17 @@ def test_a_token_endpoint_that_is_away_is_waited_for_like_a_broker(pipeline: Pip
 
 
 def test_a_token_endpoint_that_fails_is_waited_for_too(pipeline: Pipeline) -> None:
-    with token_endpoint(503, b'{"message":"later"}') as endpoint:
+    with token_endpoint(lambda _: (503, b'{"message":"later"}')) as endpoint:
         # The client itself asks it again for longer than that.
         assert with_token(pipeline, endpoint).wait() == 69
 
 
 def test_a_client_whom_the_token_endpoint_refuses_ends_with_77(pipeline: Pipeline) -> None:
-    with token_endpoint(401, b'{"error":"invalid_client"}') as endpoint:
+    with token_endpoint(lambda _: (401, b'{"error":"invalid_client"}')) as endpoint:
         worker = with_token(pipeline, endpoint)
         assert worker.wait() == 77
     assert "invalid_client" in worker.output
+    assert "check DOMINATION_KAFKA_SASL_OAUTHBEARER_CLIENT_ID, …_CLIENT_SECRET" in worker.output
     assert "secret" not in worker.output
 
 

@@ -124,5 +124,5 @@ def test_a_downlink_that_is_too_slow_for_a_usual_fetch_makes_progress(pipeline: 
         worker = pipeline.worker(KAFKA_BOOTSTRAP_SERVERS=slow.address, **environment)
         pipeline.drained()
         assert worker.stop() == 0
-    assert worker.output.count("a fetch of 250,000 bytes has 60 s") == 1
+    assert worker.output.count("a fetch of 250,000 bytes may now take 60 s") == 1
     pipeline.exactly_once()

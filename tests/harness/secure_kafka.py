@@ -1,4 +1,4 @@
-"""A Kafka that trusts nobody: TLS by an authority of its own, SCRAM passwords, and ACLs."""
+"""A Kafka that trusts nobody: TLS by an authority of its own, passwords or tokens, and ACLs."""
 
 from __future__ import annotations
 
@@ -35,11 +35,13 @@ _PROPERTIES: Final = """\
 listeners=PLAINTEXT://127.0.0.1:{{port}},CONTROLLER://127.0.0.1:{{controller}},SASL_SSL://{address}
 advertised.listeners=PLAINTEXT://127.0.0.1:{{port}},SASL_SSL://{address}
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL
-sasl.enabled.mechanisms=SCRAM-SHA-256,PLAIN
+sasl.enabled.mechanisms=SCRAM-SHA-256,PLAIN,OAUTHBEARER
 listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config=\
 org.apache.kafka.common.security.scram.ScramLoginModule required;
 listener.name.sasl_ssl.plain.sasl.jaas.config=\
 org.apache.kafka.common.security.plain.PlainLoginModule required user_{user}="{password}";
+listener.name.sasl_ssl.oauthbearer.sasl.jaas.config=\
+org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;
 ssl.keystore.type=PKCS12
 ssl.keystore.location={store}
 ssl.keystore.password={store_password}
@@ -60,7 +62,10 @@ class Right:
 
 
 class SecureKafka(KafkaServer):
-    """A broker that lets in only who has one of the two passwords, over TLS, to what he may."""
+    """A broker that lets in only who has a password or a token, over TLS, to what he may.
+
+    A token needs no signature.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.address = f"127.0.0.1:{free_ports(1)[0]}"

@@ -1,12 +1,15 @@
-"""Commands and probes need the rights that docs/operate.md lists for them, and no others."""
+"""What docs/operate.md lets in: the rights of commands and probes, and no others, and tokens."""
 
 from __future__ import annotations
 
+import base64
 import re
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import orjson
 import pytest
 from confluent_kafka.admin import AclOperation, ResourceType
 
@@ -20,23 +23,32 @@ from domination.monitor.topics import TopicsProbe
 from domination.settings import Settings, from_environment
 from harness.letters import good, lay
 from harness.processes import DOMINATION, ROOT, eventually, run
+from harness.records import BAD, mixed
 from harness.secure_guest import MONITOR, Guest
-from harness.secure_kafka import Right
+from harness.secure_kafka import USER, Right
+from harness.token_endpoint import Asked, basic, token, token_endpoint
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from harness.secure_kafka import SecureKafka
 
 MONITORS: Final = (*Settings().topics, Settings().group, Settings().clickhouse_group)
+SECRET: Final = "cl1ent-secret-never-printed"
+PAGE: Final = (ROOT / "docs" / "operate.md").read_text()
+LOGINS: Final = [
+    dict(re.findall(r"export (\w+)='?([^'\s]+)", lines))
+    for lines in re.findall(r"(?:^    export .*\n)+", PAGE, re.MULTILINE)
+    if "OAUTHBEARER" in lines
+]
+PROPERTY: Final = "DOMINATION_KAFKA_SASL_OAUTHBEARER_"
 
 
 def test_replay_needs_the_rights_that_are_written_for_it(
     guest: Guest, secure_kafka: SecureKafka
 ) -> None:
     lay(guest, good(5))
-    page = (ROOT / "docs" / "operate.md").read_text()
-    (name,) = re.findall(r"`(domination-dead-letters-\S+)`:", page)
+    (name,) = re.findall(r"`(domination-dead-letters-\S+)`:", PAGE)
     transactional_id = name.replace(Settings().dead_letter_topic, guest.dead)
     write, topic = AclOperation.WRITE, ResourceType.TOPIC
     secure_kafka.allow([Right(AclOperation.READ, topic, guest.dead)])
@@ -110,3 +122,102 @@ def test_the_monitor_needs_the_rights_that_are_written_for_it_and_no_other(
         else:
             eventually(lambda: probe.look().dead_letters.whole)
             assert sum(probe.look().dead_letters.by_reason.reasons.values()) == 5
+
+
+# A token instead of a password.
+
+
+@dataclass
+class Provider:
+    """A provider that gives a token of the worker's user to whoever asks, and keeps the asking."""
+
+    url: str = ""
+    token: str = field(default_factory=lambda: token(USER))
+    asked: list[Asked] = field(default_factory=list)
+
+    def answer(self, asked: Asked) -> tuple[int, bytes]:
+        self.asked.append(asked)
+        return 200, orjson.dumps({"access_token": self.token, "token_type": "Bearer"})
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    made = Provider()
+    with token_endpoint(made.answer) as made.url:
+        yield made
+
+
+def log_in(guest: Guest, login: dict[str, str], provider: Provider, directory: Path) -> None:
+    """Let a guest log in as the page shows, at these servers."""
+    secret = directory / "client-secret"
+    secret.write_text(f"{SECRET}\n")
+    for name in [each for each in guest.environment if "_SASL_" in each]:
+        del guest.environment[name]
+    own = {
+        "DOMINATION_KAFKA_BOOTSTRAP_SERVERS": guest.environment[
+            "DOMINATION_KAFKA_BOOTSTRAP_SERVERS"
+        ],
+        f"{PROPERTY}TOKEN_ENDPOINT_URL": provider.url,
+    }
+    if (name := f"{PROPERTY}CLIENT_SECRET_FILE") in login:
+        own[name] = str(secret)
+    guest.environment |= login | own
+
+
+def test_the_page_shows_a_provider_and_two_logins_at_azure() -> None:
+    assert len(LOGINS) == 3
+
+
+@pytest.mark.parametrize("login", LOGINS[:2], ids=["provider", "Azure application"])
+def test_a_client_asks_for_a_token_with_its_secret_and_its_scope(
+    guest: Guest, tmp_path: Path, provider: Provider, login: dict[str, str]
+) -> None:
+    log_in(guest, login, provider, tmp_path)
+    Cluster(connection.of(from_environment(guest.environment))).require({guest.input: "READ"})
+    assert provider.asked
+    form = {"grant_type": ["client_credentials"], "scope": [login[f"{PROPERTY}SCOPE"]]}
+    client = basic(login[f"{PROPERTY}CLIENT_ID"], SECRET)
+    assert all(asked == (client, form) for asked in provider.asked)
+
+
+def test_a_managed_identity_asks_without_a_secret(
+    guest: Guest, tmp_path: Path, provider: Provider
+) -> None:
+    log_in(guest, LOGINS[2], provider, tmp_path)
+    Cluster(connection.of(from_environment(guest.environment))).require({guest.input: "READ"})
+    resource = "https://NAMESPACE.servicebus.windows.net"
+    form = {"api-version": ["2018-02-01"], "resource": [resource]}
+    assert provider.asked
+    assert all(asked == ("", form) for asked in provider.asked)
+
+
+def test_a_worker_with_a_token_does_its_work_and_prints_neither_token_nor_secret(
+    guest: Guest, tmp_path: Path, provider: Provider
+) -> None:
+    log_in(guest, LOGINS[0], provider, tmp_path)
+    guest.send(mixed(500))
+    worker = guest.worker("-l", "debug", KAFKA_DEBUG="security,broker,conf")
+    guest.drained()
+    secrets = [SECRET, base64.b64encode(SECRET.encode()).decode(), provider.token]
+    process = Path(f"/proc/{worker.process.pid}")
+    assert SECRET.encode() not in (process / "environ").read_bytes()
+    assert worker.stop() == 0
+    guest.exactly_once(BAD)
+    assert provider.asked
+    client = LOGINS[0][f"{PROPERTY}CLIENT_ID"]
+    secrets.append(basic(client, SECRET).split()[1])
+    shown = run(*DOMINATION, "config", environment=guest.environment)
+    for text in (worker.output, shown.stdout + shown.stderr):
+        assert not [each for each in secrets if each in text]
+
+
+def test_a_token_that_the_broker_refuses_is_named_and_its_settings_are(
+    guest: Guest, tmp_path: Path, provider: Provider
+) -> None:
+    provider.token = token(USER, "HS256")
+    log_in(guest, LOGINS[0], provider, tmp_path)
+    checked = run(*DOMINATION, "check", "kafka", environment=guest.environment)
+    assert checked.returncode == Exit.REFUSED
+    assert "the token is not accepted" in checked.stdout
+    assert f"check {PROPERTY}CLIENT_ID" in checked.stdout
+    assert provider.token not in checked.stdout + checked.stderr

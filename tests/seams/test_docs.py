@@ -250,12 +250,13 @@ def lines(text: str) -> list[str]:
 
 QUOTED: Final = (
     "docs/examples/bills.py",
+    "docs/examples/tracing.py",
     "domination/flow.py",
     "tests/exactly_once/test_library.py",
 )
 
 
-@pytest.mark.parametrize("page", [CHANGE, ROOT / "docs" / "faust.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_each_piece_of_code_in_a_page_stands_in_a_file(page: Path) -> None:
     files = ["\n".join(lines((ROOT / name).read_text())) for name in QUOTED]
     for code in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
