@@ -71,7 +71,10 @@ def _moment(text: str) -> float:
             f"ago), {EARLIEST}, {LATEST}, or an offset"
         ) from None
     if moment.tzinfo is None:
-        raise ValueError(f"'{text}' has no zone: add Z for UTC, or +02:00 and the like")
+        raise ValueError(
+            f"'{text}' has no zone, or no time of day: write it like 2025-06-01T02:00:00Z or "
+            "2025-06-01T02:00:00+02:00"
+        )
     return (moment - _EPOCH).total_seconds()
 
 
@@ -167,8 +170,8 @@ def target(place: Place, where: int | str, topic: str) -> Move:
         return Move(place, where)
     raise DominationError(
         Exit.SETTING,
-        f"{topic}[{place.partition}] has no offset {where}: its records are from {place.first} "
-        f"up to {place.end}",
+        f"{topic}[{place.partition}] has no offset {where}: it begins at {place.first} and ends "
+        f"at {place.end}",
     )
 
 

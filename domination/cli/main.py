@@ -97,7 +97,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         return int(cli.main(arguments, prog_name="domination", standalone_mode=False) or Exit.OK)
     except click.ClickException as error:
-        vars(error)["message"] = printable(error.message)
+        # Its own help a group says in lines; else others may have written a part of the message.
+        if not isinstance(error, click.exceptions.NoArgsIsHelpError):
+            vars(error)["message"] = printable(error.message)
         error.show()
         return error.exit_code
     except click.Abort:

@@ -19,6 +19,10 @@ class GaveUpError(UnavailableError):
         """What was wrong at the end, where it was that nobody answered."""
 
 
+class WentBackError(UnavailableError):
+    """Kafka tells a lower committed offset than before: too early, or somebody has moved it."""
+
+
 class GoneError(FaultError):
     """The next record of a partition is not there any more."""
 

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import KafkaException, TopicPartition
 
-from domination.exactly_once.errors import LostOffsetsError
-from domination.exactly_once.ports import CallError
+from domination.exactly_once.errors import LostOffsetsError, WentBackError
 from domination.kafka.cluster import Cluster
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ class Starts:
         looks one up, it goes there and half a second later to what it had looked up. The broker
         tells the committed offsets only once no transaction holds them back.
 
-        Raises `KafkaException`, a `FaultError`, or a `CallError` where an offset has gone back.
+        Raises `KafkaException` or a `FaultError`: `WentBackError` where an offset has gone back.
         """
         granted = sorted(partitions)
         if not granted:
@@ -89,7 +88,7 @@ class Starts:
             reached = self._reached.get(place.partition, place.offset)
             if place.offset < reached:
                 told = "none" if place.offset < 0 else f"{place.offset}"
-                raise CallError(
+                raise WentBackError(
                     f"group {self._group} had committed offset {reached} of {self._read}"
                     f"[{place.partition}], but Kafka now says {told}: it has not loaded the "
                     "group's offsets yet, or they were reset (then start the worker again)"

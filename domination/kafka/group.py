@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
@@ -21,6 +22,15 @@ if TYPE_CHECKING:
 _MANY: Final = 100
 _WHY_SECONDS: Final = 10.0
 """How long an answer may take that only tells why there is no other."""
+_AGAIN_SECONDS: Final = 0.1
+_UNREADY: Final = frozenset(
+    {
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    }
+)
+"""What is said of a group whose coordinator has moved, or just starts as in a new cluster."""
 
 
 class Group:
@@ -121,13 +131,25 @@ class Group:
 
     def _committed(self, places: list[TopicPartition]) -> dict[int, int]:
         try:
-            found = self._consumer.committed(places, self._timeout)
+            found = self._told(places)
         except KafkaException as exception:
             raise self._why(exception) from exception
         rights = faults.Rights(f"DESCRIBE on topic {places[0].topic}")
         with self._connection.asking(f"looking at group {self._name}", rights):
             _require_answers(found)
         return {each.partition: each.offset for each in found}
+
+    def _told(self, places: list[TopicPartition]) -> list[TopicPartition]:
+        """Ask until a coordinator is ready to tell."""
+        deadline = time.monotonic() + self._timeout
+        while True:
+            left = max(deadline - time.monotonic(), _AGAIN_SECONDS)
+            try:
+                return self._consumer.committed(places, left)
+            except KafkaException as exception:
+                if exception.args[0].code() not in _UNREADY or time.monotonic() >= deadline:
+                    raise
+            time.sleep(_AGAIN_SECONDS)
 
     def _is_unsettled(self, places: list[TopicPartition]) -> bool:
         """Tell whether a question that no transaction holds up is answered."""

@@ -48,6 +48,16 @@ def test_the_help_says_what_each_command_does_in_whole_sentences(
     assert all(line.endswith(".") and not line.endswith("...") for line in listed)
 
 
+@pytest.mark.parametrize("group", [[], ["schema"], ["dead-letters"]])
+def test_a_group_without_a_command_shows_its_help_line_by_line(
+    group: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*group, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert main(group) == Exit.USAGE
+    assert capsys.readouterr().err == shown
+
+
 def test_config_shows_what_is_in_force_and_no_secret(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -129,7 +129,7 @@ def test_records_that_retention_has_taken_are_no_place_to_go_to(pipeline: Pipeli
     pipeline.reset_offsets(10)
     for offset in ("19", f"{end + 1}"):
         (line,) = rewound(pipeline, offset, "--partition", "0", code=Exit.SETTING)
-        assert f"has no offset {offset}: its records are from 20 up to {end}" in line
+        assert f"has no offset {offset}: it begins at 20 and ends at {end}" in line
     assert whither(rewind(pipeline).plan(EARLIEST, 0, skip=False)) == {0: 20}
     assert whither(rewind(pipeline).plan(20, 0, skip=False)) == {0: 20}
     assert whither(rewind(pipeline).plan(Time(0), skip=False)) == {0: 20, 1: 0}

@@ -12,7 +12,7 @@ from domination.advice import expected
 from domination.errors import Exit
 from domination.exactly_once.availability import Availability
 from domination.exactly_once.defaults import StopEvent
-from domination.exactly_once.errors import GaveUpError
+from domination.exactly_once.errors import GaveUpError, WentBackError
 from domination.kafka.faults import UnavailableError, UnreachableError, unavailable
 from harness.clock import Clock
 
@@ -85,6 +85,19 @@ def test_the_end_looks_for_a_broker_that_does_not_answer_where_that_is_not_known
     with pytest.raises(GaveUpError, match="gave up after 10 s: no broker at inside:9092") as ended:
         availability.failed("starting transactions: time-out")
     assert "advertised.listeners" in str(expected(ended.value))
+
+
+def test_an_offset_that_went_back_is_no_fault_of_a_broker(
+    availability: Availability, clock: Clock
+) -> None:
+    back = WentBackError("offset 9, but Kafka now says 8: start the worker again")
+    availability.failed(back)
+    clock.time = 10.1
+    with pytest.raises(GaveUpError) as ended:
+        availability.failed(back)
+    found = expected(ended.value)
+    assert found
+    assert (found.exit_code, str(found)) == (Exit.UNAVAILABLE, f"gave up after 10 s: {back}")
 
 
 def test_a_success_in_between_starts_the_time_anew(

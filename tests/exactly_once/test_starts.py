@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from domination.exactly_once.ports import CallError
+from domination.exactly_once.errors import WentBackError
 from domination.exactly_once.starts import Starts
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def test_an_offset_that_goes_back_is_not_read_from() -> None:
     assert ([place.offset for place in places], new) == ([5, 7], set())
     starts.committed({0: 9})
     coordinator.offsets = {0: 8, 1: 7}
-    with pytest.raises(CallError, match=r"offset 9 of in\[0\], but Kafka now says 8"):
+    with pytest.raises(WentBackError, match=r"offset 9 of in\[0\], but Kafka now says 8"):
         starts.find(consumer, [0, 1], 1.0)
     coordinator.offsets = {0: 12, 1: 7}
     places, _ = starts.find(consumer, [0, 1], 1.0)
@@ -55,10 +55,10 @@ def test_a_coordinator_that_has_loaded_nothing_is_found_out_by_what_it_told_befo
     starts, consumer = start(coordinator)
     starts.find(consumer, [0], 1.0)
     coordinator.offsets = {}
-    with pytest.raises(CallError, match=r"offset 5 of in\[0\], but Kafka now says none"):
+    with pytest.raises(WentBackError, match=r"offset 5 of in\[0\], but Kafka now says none"):
         starts.find(consumer, [0], 1.0)
     # Also by a member that has just been granted another partition, which may well be new.
-    with pytest.raises(CallError, match=r"offset 5 of in\[0\], but Kafka now says none"):
+    with pytest.raises(WentBackError, match=r"offset 5 of in\[0\], but Kafka now says none"):
         starts.find(consumer, [1], 1.0)
 
 
@@ -67,5 +67,5 @@ def test_an_offset_of_zero_that_vanishes_has_gone_back_too() -> None:
     starts, consumer = start(coordinator)
     starts.find(consumer, [0], 1.0)
     coordinator.offsets = {}
-    with pytest.raises(CallError, match="says none"):
+    with pytest.raises(WentBackError, match="says none"):
         starts.find(consumer, [0], 1.0)
