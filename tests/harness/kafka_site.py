@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import time
 import uuid
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import Consumer, IsolationLevel, Producer, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -29,7 +28,7 @@ from domination.kafka.client_log import ClientLog
 from domination.kafka.faults import Rights
 from domination.kafka.tail import Tail
 from harness.kafka_proxy import KafkaProxy
-from harness.processes import PATIENT_SECONDS
+from harness.processes import PATIENT_SECONDS, eventually
 from harness.site import PARTITIONS, Read, target
 
 if TYPE_CHECKING:
@@ -66,6 +65,8 @@ class KafkaSite:
         ]
         for made in self._admin.create_topics(topics).values():
             made.result(PATIENT_SECONDS)
+        # A broker says that it has made a topic before it leads its partitions.
+        eventually(self._led)
 
     def close(self) -> None:
         """End all that was made here."""
@@ -119,17 +120,27 @@ class KafkaSite:
             return [_read(message) for message in tail.to_end()]
 
     def ended(self) -> None:
-        places = [TopicPartition(self.input, partition) for partition in range(PARTITIONS)]
-        places += [TopicPartition(topic, 0) for topic in (*self.outputs, self.dead_letters)]
-        deadline = time.monotonic() + PATIENT_SECONDS
-        while self._last(places, COMMITTED) != self._last(places, UNCOMMITTED):
-            assert time.monotonic() < deadline, "a transaction is open"
+        places = self._places()
+
+        def settled() -> bool:
+            return self._last(places, COMMITTED) == self._last(places, UNCOMMITTED)
+
+        eventually(settled, what="a transaction is open")
 
     def committed(self) -> Mapping[int, int]:
         with closing(Consumer(self._client | {"group.id": self._group})) as consumer:
             places = [TopicPartition(self.input, partition) for partition in range(PARTITIONS)]
             found = consumer.committed(places, timeout=PATIENT_SECONDS)
         return {each.partition: each.offset for each in found if each.offset >= 0}
+
+    def _places(self) -> list[TopicPartition]:
+        places = [TopicPartition(self.input, partition) for partition in range(PARTITIONS)]
+        return places + [TopicPartition(topic, 0) for topic in (*self.outputs, self.dead_letters)]
+
+    def _led(self) -> bool:
+        with suppress(KafkaException):
+            return bool(self._last(self._places(), UNCOMMITTED))
+        return False
 
     def _last(self, places: list[TopicPartition], isolation: IsolationLevel) -> list[int]:
         """Give the last offset of each partition, or that of its first open transaction."""

@@ -16,6 +16,7 @@ from confluent_kafka.admin import (
     ConfigResource,
     NewPartitions,
     NewTopic,
+    OffsetSpec,
     ResourceType,
 )
 
@@ -83,7 +84,19 @@ class Pipeline:
         # A broker says that it has made a topic before it tells that there is one.
         for topic, wanted in ((self.input, partitions), (self.output, outputs), (self.dead, 2)):
             eventually(lambda t=topic, n=wanted: len(self.partitions(t)) == n)  # type: ignore[misc]
+        # And that there is one before it leads it.
+        eventually(self._led)
         return self
+
+    def _led(self) -> bool:
+        latest: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        topics = (self.input, self.output, self.dead)
+        places = [place for topic in topics for place in self.partitions(topic)]
+        with suppress(KafkaException):
+            for told in self.admin.list_offsets(dict.fromkeys(places, latest)).values():
+                told.result(PATIENT_SECONDS)
+            return True
+        return False
 
     def add_partitions(self, total: int) -> None:
         self.admin.create_partitions([NewPartitions(self.input, total)])[self.input].result(

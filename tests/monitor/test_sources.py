@@ -84,6 +84,8 @@ def test_a_source_that_fails_is_down_since_then_and_keeps_what_it_told() -> None
 def test_a_source_that_answers_but_is_of_no_use_is_not_called_down(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A command that has run in this process before has set the log up for itself.
+    monkeypatch.setattr(logger, "handlers", [])
     monkeypatch.setattr(logger, "propagate", True)
     errors = [TooOldError("too old"), NoServerError("nobody")]
     looks, now = iter(errors), [float(NOW)]

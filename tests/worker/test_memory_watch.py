@@ -100,7 +100,7 @@ def test_before_that_it_says_where_it_reads_since_it_may_be_killed_at_once() -> 
     trial.look(257)
     (warning,) = trial.lines
     assert warning.startswith("WARNING memory: 257 of 512 MiB are held")
-    assert "reading on in dominate [1] at offset 7 or [3] at offset 10; if this is its" in warning
+    assert "reading on in dominate [1] at offset 7 or [3] at offset 10; if this is the" in warning
 
 
 def test_it_says_so_again_where_much_more_is_held_and_seldom() -> None:
