@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -30,6 +31,19 @@ FORMAT: Final = click.option(
 SEED: Final = click.option(
     "--seed", type=int, show_default="random", help="Send the same humans for the same seed."
 )
+
+
+class NumberRange(click.FloatRange):
+    """Numbers between bounds; click would take `nan` and `inf` too."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read a number, or say why it is none."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
 
 
 class Command(click.Command):

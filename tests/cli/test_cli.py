@@ -137,7 +137,11 @@ def test_the_help_tells_each_exit_code(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["nonsense"], ["judge"], ["judge", "x"], ["worker", "-w", "0"], ["worker", "-i", "0"]],
+    [
+        *(["nonsense"], ["judge"], ["judge", "x"], ["worker", "-w", "0"], ["worker", "-i", "0"]),
+        *(["produce", "--count", "0", "--rate", rate] for rate in ("nan", "inf", "1e400")),
+        ["demo", "--humans", "1", "--bad", "nan"],
+    ],
 )
 def test_wrong_usage_ends_with_2(arguments: list[str]) -> None:
     assert main(arguments) == 2

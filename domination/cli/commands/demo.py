@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from domination.cli.style import SEED, Command, say
+from domination.cli.style import SEED, Command, NumberRange, say
 from domination.demo.run import Plan, run
 from domination.settings import from_environment
 
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--rate",
-    type=click.FloatRange(min=0, min_open=True),
+    type=NumberRange(min=0, min_open=True),
     default=1000,
     show_default=True,
     help="Send this many ratings a second.",
 )
 @click.option(
     "--bad",
-    type=click.FloatRange(0, 1),
+    type=NumberRange(0, 1),
     default=0.0,
     show_default=True,
     metavar="SHARE",

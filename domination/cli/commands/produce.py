@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from domination import connection, log
-from domination.cli.style import SEED, Command, progress, say
+from domination.cli.style import SEED, Command, NumberRange, progress, say
 from domination.kafka.cluster import Cluster
 from domination.produce import produce
 from domination.settings import from_environment
@@ -23,7 +23,7 @@ from domination.worker.lifecycle import Lifecycle
 )
 @click.option(
     "--rate",
-    type=click.FloatRange(min=0, min_open=True),
+    type=NumberRange(min=0, min_open=True),
     show_default="as fast as possible",
     help="Send this many ratings a second.",
 )
