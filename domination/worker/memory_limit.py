@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -52,10 +53,11 @@ def own(statm: int) -> Own:
 def lowest(root: Path = Path("/")) -> Limit | None:
     """Find the lowest limit of this process; None where there is no Linux to tell it."""
     try:
-        total = _numbers(root / "proc/meminfo", 1024)["MemTotal:"]
-        found = [Limit(total, None, root), *_of_cgroups(root)]
+        found = [Limit(_numbers(root / "proc/meminfo", 1024)["MemTotal:"], None, root)]
     except (OSError, KeyError, ValueError):
         return None
+    with suppress(OSError, ValueError):  # A kernel may have no cgroups, or hide them.
+        found += _of_cgroups(root)
     return min(found, key=lambda limit: limit.size)
 
 

@@ -207,6 +207,15 @@ def test_of_a_machine_is_held_what_is_not_available(tmp_path: Path) -> None:
     assert Limit(1_024_000, None, tmp_path).held() == 600 * 1024
 
 
+@pytest.mark.parametrize("cgroup", [None, "nonsense", "0::/a"])
+def test_where_no_cgroup_can_be_asked_the_machine_is_the_limit(
+    cgroup: str | None, tmp_path: Path
+) -> None:
+    unread = {f"{V2}/a/memory.max": "much"}
+    lay(tmp_path, MACHINE | unread | ({"proc/self/cgroup": cgroup} if cgroup else {}))
+    assert lowest(tmp_path) == Limit(1_024_000, None, tmp_path)
+
+
 def test_where_there_is_no_linux_to_ask_there_is_no_limit(tmp_path: Path) -> None:
     assert lowest(tmp_path) is None
 
