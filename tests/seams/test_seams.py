@@ -14,6 +14,7 @@ from domination.cli.main import COMMANDS
 from domination.clickhouse import schema
 from domination.errors import Exit
 from domination.ratings import Reason
+from domination.reasons import LONGEST_REASON, MOST_SHOWN
 from domination.settings import Settings
 from domination.shadow import ShadowType
 from domination.shadows import encode_one
@@ -45,6 +46,12 @@ def test_the_reference_has_each_reason_and_no_other() -> None:
     _, _, section = REFERENCE.partition("\n## Dead letters\n")
     listed = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
     assert sorted(listed) == sorted(reason.value for reason in Reason)
+
+
+def test_the_operator_reads_how_many_reasons_the_page_shows_and_how_much_of_each() -> None:
+    text = (ROOT / "docs/operate.md").read_text()
+    assert f"The {MOST_SHOWN} most frequent reasons" in text
+    assert f"A reason is cut to {LONGEST_REASON} characters" in text
 
 
 def test_the_readme_is_short() -> None:
