@@ -115,7 +115,7 @@ def of_clickhouse(settings: Settings, database: Database, at: str) -> Iterator[F
 
 
 def _reader(settings: Settings) -> Generator[Finding, None, Connection | None]:
-    """Look at the rights of ClickHouse's user by asking Kafka as he; give how, where it answers.
+    """Look at the rights of ClickHouse's user by asking Kafka as this user; give how, if it works.
 
     ClickHouse itself tells once that a right is missing, and no more.
     """
