@@ -1,7 +1,5 @@
 """`python -m domination`."""
 
-import sys
+from domination.cli.main import entry
 
-from domination.cli.main import main
-
-sys.exit(main())
+entry()

@@ -38,6 +38,8 @@ _MOST_BYTES: Final = 16_000_000
 """Nor does a poll take more where its first record is far larger than those before."""
 _SAMPLED: Final = 50
 _SEEK_SECONDS: Final = 0.001
+_QUIET_SECONDS: Final = 2.0
+"""Within it comes what was fetched before an answer that is too large, or after a seek."""
 _NO_PARTITION: Final = 2**31 - 1
 """Nobody has it: no transaction holds its offset back."""
 
@@ -67,6 +69,8 @@ class KafkaReader:
         """The partitions of the last line that says where it begins."""
         self._too_large: KafkaError | None = None
         """What the client has said of an answer that it does not take."""
+        self._quiet_since = 0.0
+        """Since when nothing has come although it has said so."""
         self.wanted = BATCH_RECORDS
         """Most records of the next poll."""
         merged = of_member(connection, subscription.group, subscription.instance)
@@ -112,8 +116,8 @@ class KafkaReader:
         for failures in (self._membership.failures, self._failures):
             if failures:
                 raise failures.pop(0)
-        if self._too_large and not messages and self._offsets.settled:
-            require_answers(self._topic, self.places(), self._too_large)
+        if self._too_large:
+            self._require_answers(self._too_large, anything=bool(messages))
         self._fit(messages)
         # A partition's records come in order, so its last one stays in the dictionary.
         last: dict[Any, Any] = dict(zip(map(Message.partition, messages), messages, strict=True))
@@ -123,6 +127,14 @@ class KafkaReader:
             granted = self._membership.granted
             self._offsets.end(end.partition() or 0, end.offset() or 0, granted)
         return Fetched(self._topic, messages) if messages else None, positions
+
+    def _require_answers(self, error: KafkaError, *, anything: bool) -> None:
+        """Raise `SettingError` once an answer that is too large is all that is left to come."""
+        now = time.monotonic()
+        if anything or not self._offsets.settled:
+            self._quiet_since = now
+        elif now - self._quiet_since >= _QUIET_SECONDS:
+            require_answers(self._topic, self.places(), error)
 
     def _take(self, wait: float, most: int) -> list[Message]:
         try:
@@ -296,8 +308,8 @@ class KafkaReader:
         """Hear of an error of the client as a whole, on the thread that polls."""
         if refused := faults.refusal(error, f"reading {self._topic}", self._rights):
             self._failures.append(refused)
-        if LIMIT in error.str():
-            self._too_large = error
+        if LIMIT in error.str() and self._too_large is None:
+            self._too_large, self._quiet_since = error, time.monotonic()
 
     def _refuse(self, error: KafkaError, message: Message) -> None:
         if error.code() == KafkaError._FATAL:
