@@ -13,6 +13,7 @@ from domination.clickhouse.faults import ShardedError
 from domination.forget import forget
 from domination.settings import Settings
 from harness.clickhouse_core import ClickHouseCore
+from harness.processes import ROOT
 from harness.shadow_samples import GOOD
 from harness.shadow_topic import RECORDS, hold, reading
 
@@ -31,6 +32,9 @@ KEYED: Final = "ReplacingMergeTree"
 REPLICATED: Final = (
     "ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')"
 )
+LOCAL: Final = ("shadow_local", "shadow_broken_local")
+OTHERS: Final = (b"text", b'{"unique_id":"good 0"}')
+"""Records that are no shadows."""
 # A cluster of this ClickHouse alone: one without a network and a Keeper can have no other.
 ONE: Final = """\
 <clickhouse><tcp_port>9000</tcp_port><remote_servers><one><shard>
@@ -91,29 +95,49 @@ def test_clickhouse_parses_each_statement_with_the_cluster_that_was_named(
         assert f" IF NOT EXISTS {name} ON CLUSTER {PARSED} " in parsed
 
 
-def test_records_that_another_server_reads_again_are_the_same_rows_of_the_whole_cluster(
-    one: ClickHouseCore,
-) -> None:
+@pytest.fixture
+def stored(one: ClickHouseCore) -> ClickHouseCore:
+    """Give the core with the tables of its cluster, and records that were read twice."""
     # Without a Keeper there are no replicas, and no statements for a whole cluster.
     for name, sql in sharded.statements(Settings(), "one"):
         if name not in {schema.STREAM, schema.CONSUMER}:
             one.execute(sql.replace(" ON CLUSTER 'one'", "").replace(REPLICATED, KEYED))
+    one.execute(RECORDS.replace("TABLE", "TABLE IF NOT EXISTS"))
+    for table in LOCAL:
+        one.execute(f"TRUNCATE TABLE {table}")
+    hold(one, [*GOOD, *OTHERS])
     one.execute("SET distributed_foreground_insert = 1")
-    one.execute(RECORDS)
-    broken = [b"text", b"{}"]
-    hold(one, [*GOOD, *broken])
     for _ in range(2):
         one.execute(f"INSERT INTO shadow_inbox {reading()}")
-    assert one.count("shadow") == one.count("shadow_local") == len(GOOD)
-    assert one.count("shadow_broken") == one.count("shadow_broken_local") == len(broken)
-    assert sum(queries.counts(one).values()) == len(queries.latest(one, 100)) == len(GOOD)
-    assert one.execute("SELECT min(received) > '2026-01-01' FROM shadow") == [(1,)]
-    days = Settings(bootstrap_servers="127.0.0.1:1", clickhouse_ttl_days=1)
-    done = one.apply(days)
+    return one
+
+
+def test_records_that_are_read_again_are_the_same_rows_of_the_whole_cluster(
+    stored: ClickHouseCore,
+) -> None:
+    assert stored.count("shadow") == stored.count("shadow_local") == len(GOOD)
+    assert stored.count("shadow_broken") == stored.count("shadow_broken_local") == len(OTHERS)
+    assert sum(queries.counts(stored).values()) == len(queries.latest(stored, 100)) == len(GOOD)
+    assert stored.execute("SELECT min(received) > toDateTime(0) FROM shadow") == [(1,)]
+
+
+def test_apply_changes_no_table_of_rows_on_a_cluster_and_forget_says_that_it_deletes_none(
+    stored: ClickHouseCore,
+) -> None:
+    settings = Settings(bootstrap_servers="127.0.0.1:1", clickhouse_ttl_days=1)
+    done = stored.apply(settings)
     assert {done[table] for table in ("shadow", "shadow_broken")} == {"exists, not changed"}
     with pytest.raises(ShardedError, match=r"table: shadow, shadow_broken$"):
-        next(forget(one, days, "good 0", yes=True))
-    assert one.count("shadow") == len(GOOD)
+        next(forget(stored, settings, "good 0", yes=True))
+    assert stored.count("shadow") == len(GOOD)
+
+
+def test_the_statements_of_the_page_delete_a_human_and_no_other(stored: ClickHouseCore) -> None:
+    page = (ROOT / "docs" / "operate.md").read_text().replace("…", "good 0")
+    for sql in re.findall(r"ALTER TABLE \w+_local ON CLUSTER [^;`]+", page):
+        stored.execute(sql.replace(" ON CLUSTER 'events'", "") + " SETTINGS mutations_sync = 1")
+    assert stored.count("shadow") == len(GOOD) - 1
+    assert stored.count("shadow_broken") == len(OTHERS) - 1
 
 
 @pytest.mark.parametrize(
