@@ -12,6 +12,7 @@ from domination.clickhouse.faults import (
     NoServerError,
     NoTablesError,
     OldTablesError,
+    ShardedError,
     UrlError,
 )
 from domination.errors import DominationError, Exit
@@ -76,6 +77,7 @@ _ADVICE: Final = {
     NoDatabaseError: "create it, or name another one in DOMINATION_CLICKHOUSE_URL",
     NoTablesError: "create them with 'domination schema apply'",
     OldTablesError: "move their rows as docs/operate.md says ('Tables of an older schema')",
+    ShardedError: "do it as docs/operate.md says ('ClickHouse with replicas and shards')",
     UrlError: "check DOMINATION_CLICKHOUSE_URL",
 }
 _LACKING: Final = {

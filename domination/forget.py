@@ -26,6 +26,8 @@ def forget(database: Database, settings: Settings, unique_id: str, *, yes: bool)
     Asks ClickHouse and Kafka before it deletes. Raises a `ClickHouseError` or a `FaultError`.
     """
     schema.require_version(database)
+    if yes:
+        schema.require_stored(database)
     rows = queries.humans_rows(database, unique_id)
     topics = list(kept(Cluster(connection.of(settings)), settings.topics))
     if yes:

@@ -31,6 +31,10 @@ class OldTablesError(ClickHouseError):
     """Tables have keys of an older schema."""
 
 
+class ShardedError(ClickHouseError):
+    """Tables are on all servers of a cluster, and what was asked works on one server only."""
+
+
 class UrlError(ClickHouseError):
     """The address does not fit."""
 

@@ -7,7 +7,7 @@ from string import Template
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from domination.clickhouse import queries
-from domination.clickhouse.faults import OldTablesError, TooOldError
+from domination.clickhouse.faults import OldTablesError, ShardedError, TooOldError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,6 +28,7 @@ STREAM: Final = "shadow_stream"
 CONSUMER: Final = "shadow_consumer"
 
 _KEYED: Final = "ReplacingMergeTree "
+_SHARDED: Final = "Distributed("
 _TTL_START: Final = "received + toIntervalDay("
 # A wheel has the files inside the package, a checkout has them beside it.
 _PACKAGE: Final = Path(__file__).parent.parent
@@ -179,6 +180,14 @@ def require_keys(database: Database, settings: Settings, found: Mapping[str, str
 
 def _keys(engine: str) -> str:
     return engine.partition(" TTL ")[0].partition(" SETTINGS ")[0]
+
+
+def require_stored(database: Database) -> None:
+    """Raise `ShardedError` where tables are Distributed: ClickHouse deletes no rows from those."""
+    found = queries.tables(database)
+    sharded = [name for name in (SHADOW, BROKEN) if found.get(name, "").startswith(_SHARDED)]
+    if sharded:
+        raise ShardedError(f"no rows can be deleted from a Distributed table: {', '.join(sharded)}")
 
 
 def require_version(database: Database, settings: Settings | None = None) -> None:

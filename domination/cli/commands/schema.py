@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from domination.cli.style import Group, say
-from domination.clickhouse import schema
+from domination.clickhouse import schema, sharded
 from domination.clickhouse.server import Server
 from domination.settings import from_environment
 
@@ -27,6 +27,12 @@ _FILLED_IN: Final = (
 )
 
 
+def _cluster(_context: click.Context, _parameter: click.Parameter, name: str | None) -> str | None:
+    if name == "":
+        raise click.UsageError("The NAME of --cluster must not be empty.")
+    return name
+
+
 @click.group("schema", cls=Group, examples=["domination schema print", "domination schema apply"])
 def command() -> None:
     """Print or create the tables in ClickHouse."""
@@ -34,16 +40,31 @@ def command() -> None:
 
 @command.command(
     "print",
-    examples=["domination schema print", "domination schema print > schema.sql"],
+    examples=[
+        "domination schema print",
+        "domination schema print > schema.sql",
+        "domination schema print --cluster events",
+    ],
     settings=_FILLED_IN,
 )
 @click.option("--show-secrets", is_flag=True, help="Print the password of ClickHouse's user too.")
-def print_(*, show_secrets: bool) -> None:
+@click.option("--cluster", metavar="NAME", callback=_cluster, help="For a cluster of ClickHouse.")
+def print_(*, show_secrets: bool, cluster: str | None) -> None:
     """Print the statements that create the tables; no ClickHouse needed.
 
     Passwords are printed as [HIDDEN], as ClickHouse shows them.
+
+    --cluster prints the replicated and sharded form, for all servers of a cluster: run it on one of
+    them. ClickHouse's own parser has read these statements, but nobody has run them on a real
+    cluster: try them on yours first. docs/operate.md says what the cluster needs (Scaling).
     """
-    for _, sql in schema.statements(from_environment(), secrets=show_secrets):
+    settings = from_environment()
+    made = (
+        schema.statements(settings, secrets=show_secrets)
+        if cluster is None
+        else sharded.statements(settings, cluster, secrets=show_secrets)
+    )
+    for _, sql in made:
         for line in f"{sql};\n".split("\n"):
             say(line)
 
@@ -55,6 +76,8 @@ def apply() -> None:
     If the stream reads with other settings, it is created again; no record is lost or read twice.
     A stream with a password is always created again, since ClickHouse hides the password.
     If rows, or broken records, are kept for another number of days, that number is changed.
+
+    It works on one server; for a cluster, see 'domination schema print --cluster'.
     """
     settings = from_environment()
     with closing(Server(settings)) as server:
