@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -59,7 +61,8 @@ def test_a_release_waits_for_all_of_ci_and_that_for_the_tag_to_be_on_main() -> N
     assert CI["gate"]["steps"][0]["run"] == f'test "$RESULTS" = "{" ".join(["success"] * 4)}"'
     assert RELEASE["ci"]["needs"] == "main"
     assert RELEASE["tag"]["needs"] == "ci"
-    assert all(RELEASE[name]["needs"] == "tag" for name in ("pypi", "image", "docs"))
+    assert all(RELEASE[name]["needs"] == "tag" for name in ("pypi", "platform", "docs"))
+    assert RELEASE["image"]["needs"] == "platform"
 
 
 @pytest.mark.parametrize(("branch", "status"), [("main", 0), ("elsewhere", 1)])
@@ -86,6 +89,54 @@ def test_a_tag_that_is_not_on_main_ends_the_release(
     (script,) = [step["run"] for step in RELEASE["main"]["steps"] if "run" in step]
     inside = f"cd {tmp_path}/checkout; {script}"
     assert run("bash", "-ec", inside).returncode == status
+
+
+def test_the_image_is_built_and_tried_on_a_machine_of_each_platform() -> None:
+    built = RELEASE["platform"]["strategy"]["matrix"]["include"]
+    assert {each["arch"]: each["runner"] for each in built} == {
+        "amd64": "ubuntu-24.04",
+        "arm64": "ubuntu-24.04-arm",
+    }
+    assert CI["image"]["strategy"]["matrix"]["runner"] == [each["runner"] for each in built]
+    for job in (CI["image"], RELEASE["platform"]):
+        assert job["runs-on"] == "${{ matrix.runner }}"
+
+
+# It says what it was called with, and gives a manifest.
+DOCKER: Final = """\
+#!/bin/sh
+echo "$*" >>"$CALLS"
+case "$*" in *--raw*) printf manifest ;; esac
+"""
+
+
+def test_the_platforms_become_one_image_whose_digest_is_attested(tmp_path: Path) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text(DOCKER)
+    docker.chmod(0o755)
+    calls, output = tmp_path / "calls", tmp_path / "output"
+    (push,) = [step for step in RELEASE["image"]["steps"] if step.get("id") == "push"]
+    ended = run(
+        *("bash", "-eo", "pipefail", "-c", push["run"]),
+        environment={
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "CALLS": str(calls),
+            "GITHUB_OUTPUT": str(output),
+            "REPOSITORY": "Some/Where",
+            "ACTOR": "who",
+            "TOKEN": "token",
+            "TAG": "v1.2.3",
+        },
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert push["shell"] == "bash"  # GitHub then sets pipefail.
+    image = "ghcr.io/some/where"
+    made = f"buildx imagetools create --tag {image}:1.2.3 {image}:1.2.3-amd64 {image}:1.2.3-arm64"
+    assert made in calls.read_text().splitlines()
+    digest = hashlib.sha256(b"manifest").hexdigest()
+    assert output.read_text().splitlines() == [f"image={image}", f"digest=sha256:{digest}"]
+    (attested,) = of(RELEASE["image"], "actions/attest-build-provenance")
+    assert attested["subject-digest"] == "${{ steps.push.outputs.digest }}"
 
 
 def test_the_sbom_lies_beside_the_wheel_and_the_image() -> None:
