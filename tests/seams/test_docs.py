@@ -44,7 +44,7 @@ COMMENT: Final = re.compile(r"\s+#.*")
 
 NOT_RUN: Final = {
     r"pip install ": "it needs the network; .ci/run installs the wheel and runs it",
-    r"docker compose ": "it needs Docker; tests/seams/test_compose.py reads the file",
+    r"docker (compose|exec) ": "it needs Docker; CI's image job runs tests/compose.sh",
     r"python docs/examples/bills.py": "tests/exactly_once/test_library.py runs it, and kills it",
     r"domination demo$": "tests/demo/test_demo.py runs it, and ends it with Ctrl-C",
     r"eval .*zsh": "it is zsh that has to read it",
