@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 import yaml
 
+from conftest import pytest_collection_modifyitems
 from harness.processes import ROOT, run
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def test_what_builds_and_lists_takes_wheels_with_locked_hashes_alone() -> None:
 
 def test_a_release_waits_for_all_of_ci_and_that_for_the_tag_to_be_on_main() -> None:
     assert CI["gate"]["needs"] == [name for name in CI if name != "gate"]
-    assert CI["gate"]["steps"][0]["run"] == f'test "$RESULTS" = "{" ".join(["success"] * 4)}"'
+    assert CI["gate"]["steps"][0]["run"] == f'test "$RESULTS" = "{" ".join(["success"] * 5)}"'
     assert RELEASE["ci"]["needs"] == "main"
     assert RELEASE["tag"]["needs"] == "ci"
     assert all(RELEASE[name]["needs"] == "tag" for name in ("pypi", "platform", "docs"))
@@ -89,6 +90,45 @@ def test_a_tag_that_is_not_on_main_ends_the_release(
     (script,) = [step["run"] for step in RELEASE["main"]["steps"] if "run" in step]
     inside = f"cd {tmp_path}/checkout; {script}"
     assert run("bash", "-ec", inside).returncode == status
+
+
+def test_the_readme_claims_of_macos_what_ci_runs_there() -> None:
+    assert CI["macos"]["runs-on"].startswith("macos-")
+    install, tests, demo = (step["run"] for step in CI["macos"]["steps"] if "run" in step)
+    assert install == "make install"
+    _, _, paths = tests.partition('-m pytest -m "not server" ')
+    assert [path for path in paths.split() if not (ROOT / path).exists()] == []
+    assert demo.startswith(".venv/bin/domination demo --humans ")
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    assert "On macOS, CI only runs the demo and the tests that need no server." in readme
+
+
+class Item:
+    """A test as pytest has collected it."""
+
+    def __init__(self, *fixtures: str) -> None:
+        self.fixturenames = fixtures
+        self.marks: list[str] = []
+
+    def add_marker(self, mark: str) -> None:
+        self.marks.append(mark)
+
+
+@pytest.mark.parametrize(
+    ("fixtures", "marks"),
+    [
+        (("bootstrap_servers", "pipeline"), ["server"]),
+        (("clickhouse_server", "database", "stored"), ["server"]),
+        (("request", "site"), ["server"]),
+        (("tmp_path",), []),
+    ],
+)
+def test_a_test_that_a_server_is_started_for_is_marked(
+    fixtures: tuple[str, ...], marks: list[str]
+) -> None:
+    item = Item(*fixtures)
+    pytest_collection_modifyitems([item])  # type: ignore[list-item]  # it is like one
+    assert item.marks == marks
 
 
 def test_the_image_is_built_and_tried_on_a_machine_of_each_platform() -> None:
