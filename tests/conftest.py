@@ -44,6 +44,19 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if CI else "dev"))
 
 
+SERVERS = {
+    *("bootstrap_servers", "breakable", "secure_kafka", "site"),
+    *("clickhouse_server", "core", "parser", "chromium"),
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that a server is started for: `-m "not server"` leaves them out."""
+    for item in items:
+        if SERVERS & {*getattr(item, "fixturenames", ())}:
+            item.add_marker("server")
+
+
 def need(server: str, why_not: str | None) -> None:
     """Skip a test for want of a server, which in CI is a failure."""
     if why_not:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from domination.cli.main import cli
 from domination.settings import Settings, from_environment
 from harness import clickhouse_rights
 from harness.commands import called
+from harness.processes import run
 
 ROOT = Path(__file__).parent.parent.parent
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -114,14 +116,19 @@ def test_the_schema_goes_to_the_server_as_its_user() -> None:
     assert url.path == "/" + CLICKHOUSE.get("CLICKHOUSE_DB", "default")
 
 
-@pytest.mark.parametrize(
-    "words", [json.loads(COMMAND), *(service["command"] for service in OURS.values())]
-)
-def test_each_command_of_our_image_is_one(words: list[str]) -> None:
+def parse(words: list[str]) -> None:
+    """Fail unless these words, behind `domination`, are a command and its arguments."""
     command: click.Command = cli
     while isinstance(command, click.Group):
         command, words = called(command, words[0]), words[1:]
     command.make_context("domination", words)
+
+
+@pytest.mark.parametrize(
+    "words", [json.loads(COMMAND), *(service["command"] for service in OURS.values())]
+)
+def test_each_command_of_our_image_is_one(words: list[str]) -> None:
+    parse(words)
 
 
 def test_our_image_gets_the_signals_itself() -> None:
@@ -236,3 +243,67 @@ def test_with_these_grants_it_may_ask_what_it_asks_and_nothing_else(
     found = clickhouse_rights.rights(tmp_path, user)
     assert found.questions > 3
     assert found.refused == {lacking, clickhouse_rights.OTHER} - {None}
+
+
+SCRIPT = ROOT / "tests" / "compose.sh"
+# It says what it was called with, and answers as Docker does where all is well.
+DOCKER = """\
+#!/bin/sh
+echo "$COMPOSE_PROJECT_NAME $*" >>"$CALLS"
+case "$*" in
+    "compose ps --quiet worker") echo a-worker ;;
+    *RestartCount*" a-worker") echo 1 true ;;
+    *Pid*" a-worker") echo 4242 ;;
+    *ExitCode*" a-worker") echo 0 ;;
+    "exec clickhouse "*) echo 10000 ;;
+    *" schema report") printf 'total        %s\\nbroken records: 0\\n' "$TOTAL" ;;
+esac
+"""
+
+
+def calls_of_the_script(directory: Path, total: str) -> tuple[int, list[str]]:
+    """Run the script with a Docker that reports so many rows; give its end and its calls."""
+    docker, calls = directory / "docker", directory / "calls"
+    docker.write_text(DOCKER)
+    docker.chmod(0o755)
+    path = f"{directory}:{os.environ['PATH']}"
+    environment = {"PATH": path, "CALLS": str(calls), "TOTAL": total}
+    ended = run("bash", str(SCRIPT), environment=environment)
+    own, told = zip(*(line.split(" ", 1) for line in calls.read_text().splitlines()), strict=True)
+    # It deletes volumes at its end: not those of whoever runs the system here.
+    assert set(own) == {f"{COMPOSE['name']}-test"}
+    assert told[-1] == "compose down --volumes"
+    return ended.returncode, list(told)
+
+
+def test_ci_runs_all_of_it_and_kills_the_worker_between_two_halves(tmp_path: Path) -> None:
+    ci = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    assert "bash tests/compose.sh" in [step.get("run") for step in ci["jobs"]["image"]["steps"]]
+    status, calls = calls_of_the_script(tmp_path, "10,000")
+    assert status == 0
+    assert calls[0] == "compose up -d --wait"
+    produced = [call for call in calls if "produce --count 5000" in call]
+    (killed,) = [call for call in calls if call.endswith("os.kill(4242, 9)")]
+    first, second = (at for at, call in enumerate(calls) if call in produced)
+    assert first < calls.index(killed) < second
+    prefix = "compose run --rm --no-deps -T "
+    for call in (call.removeprefix(prefix) for call in calls if call.startswith(prefix)):
+        service, *words = call.split()
+        assert service in OURS
+        parse(words)
+
+
+def test_its_script_fails_where_a_row_is_missing_and_deletes_its_containers_too(
+    tmp_path: Path,
+) -> None:
+    status, calls = calls_of_the_script(tmp_path, "9,999")
+    assert status != 0
+    assert any(call.startswith("compose logs ") for call in calls)
+
+
+def test_the_client_is_reached_by_the_short_name() -> None:
+    name = SERVICES["clickhouse"]["container_name"]
+    assert f"docker exec -it {name} clickhouse-client" in (ROOT / "docs" / "start.md").read_text()
+    assert f"docker exec {name} clickhouse-client" in SCRIPT.read_text()
+    # The client takes both from its environment.
+    assert {"CLICKHOUSE_USER", "CLICKHOUSE_PASSWORD"} <= set(CLICKHOUSE)

@@ -43,8 +43,8 @@ FENCED: Final = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 COMMENT: Final = re.compile(r"\s+#.*")
 
 NOT_RUN: Final = {
-    r"pip install ": "it needs the network; .ci/run installs the wheel and runs it",
-    r"docker compose ": "it needs Docker; tests/seams/test_compose.py reads the file",
+    r"(pip install|uvx|pipx run) ": "it needs the network; .ci/run installs the wheel and runs it",
+    r"docker (compose|exec) ": "it needs Docker; CI's image job runs tests/compose.sh",
     r"python docs/examples/bills.py": "tests/exactly_once/test_library.py runs it, and kills it",
     r"domination demo$": "tests/demo/test_demo.py runs it, and ends it with Ctrl-C",
     r"eval .*zsh": "it is zsh that has to read it",
@@ -195,12 +195,16 @@ def test_each_link_of_a_page_leads_somewhere(page: Path) -> None:
 
 
 RELEASED: Final = "dev" not in __version__
+INSTALLS: Final = (
+    r"(?:pip install|(?:uv tool|pipx) install --python \S+|uvx .*--from|pipx run .*--spec) "
+    r"'?([^\s'`\[]+)"
+)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_page_installs_from_a_checkout_until_the_version_is_released(page: Path) -> None:
     text = page.read_text()
-    for what in re.findall(r"pip install '?([^\s'`\[]+)", text):
+    for what in re.findall(INSTALLS, text):
         assert what == ("domination" if RELEASED else "."), what
     assert not RELEASED or "is released: install from a checkout" not in text
 

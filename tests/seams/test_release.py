@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import yaml
 
+from conftest import pytest_collection_modifyitems
 from harness.processes import ROOT, run
 
 if TYPE_CHECKING:
@@ -56,10 +59,11 @@ def test_what_builds_and_lists_takes_wheels_with_locked_hashes_alone() -> None:
 
 def test_a_release_waits_for_all_of_ci_and_that_for_the_tag_to_be_on_main() -> None:
     assert CI["gate"]["needs"] == [name for name in CI if name != "gate"]
-    assert CI["gate"]["steps"][0]["run"] == f'test "$RESULTS" = "{" ".join(["success"] * 4)}"'
+    assert CI["gate"]["steps"][0]["run"] == f'test "$RESULTS" = "{" ".join(["success"] * 5)}"'
     assert RELEASE["ci"]["needs"] == "main"
     assert RELEASE["tag"]["needs"] == "ci"
-    assert all(RELEASE[name]["needs"] == "tag" for name in ("pypi", "image", "docs"))
+    assert all(RELEASE[name]["needs"] == "tag" for name in ("pypi", "platform", "docs"))
+    assert RELEASE["image"]["needs"] == "platform"
 
 
 @pytest.mark.parametrize(("branch", "status"), [("main", 0), ("elsewhere", 1)])
@@ -86,6 +90,93 @@ def test_a_tag_that_is_not_on_main_ends_the_release(
     (script,) = [step["run"] for step in RELEASE["main"]["steps"] if "run" in step]
     inside = f"cd {tmp_path}/checkout; {script}"
     assert run("bash", "-ec", inside).returncode == status
+
+
+def test_the_readme_claims_of_macos_what_ci_runs_there() -> None:
+    assert CI["macos"]["runs-on"].startswith("macos-")
+    install, tests, demo = (step["run"] for step in CI["macos"]["steps"] if "run" in step)
+    assert install == "make install"
+    _, _, paths = tests.partition('-m pytest -m "not server" ')
+    assert [path for path in paths.split() if not (ROOT / path).exists()] == []
+    assert demo.startswith(".venv/bin/domination demo --humans ")
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    assert "On macOS, CI only runs the demo and the tests that need no server." in readme
+
+
+class Item:
+    """A test as pytest has collected it."""
+
+    def __init__(self, *fixtures: str) -> None:
+        self.fixturenames = fixtures
+        self.marks: list[str] = []
+
+    def add_marker(self, mark: str) -> None:
+        self.marks.append(mark)
+
+
+@pytest.mark.parametrize(
+    ("fixtures", "marks"),
+    [
+        (("bootstrap_servers", "pipeline"), ["server"]),
+        (("clickhouse_server", "database", "stored"), ["server"]),
+        (("request", "site"), ["server"]),
+        (("tmp_path",), []),
+    ],
+)
+def test_a_test_that_a_server_is_started_for_is_marked(
+    fixtures: tuple[str, ...], marks: list[str]
+) -> None:
+    item = Item(*fixtures)
+    pytest_collection_modifyitems([item])  # type: ignore[list-item]  # it is like one
+    assert item.marks == marks
+
+
+def test_the_image_is_built_and_tried_on_a_machine_of_each_platform() -> None:
+    built = RELEASE["platform"]["strategy"]["matrix"]["include"]
+    assert {each["arch"]: each["runner"] for each in built} == {
+        "amd64": "ubuntu-24.04",
+        "arm64": "ubuntu-24.04-arm",
+    }
+    assert CI["image"]["strategy"]["matrix"]["runner"] == [each["runner"] for each in built]
+    for job in (CI["image"], RELEASE["platform"]):
+        assert job["runs-on"] == "${{ matrix.runner }}"
+
+
+# It says what it was called with, and gives a manifest.
+DOCKER: Final = """\
+#!/bin/sh
+echo "$*" >>"$CALLS"
+case "$*" in *--raw*) printf manifest ;; esac
+"""
+
+
+def test_the_platforms_become_one_image_whose_digest_is_attested(tmp_path: Path) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text(DOCKER)
+    docker.chmod(0o755)
+    calls, output = tmp_path / "calls", tmp_path / "output"
+    (push,) = [step for step in RELEASE["image"]["steps"] if step.get("id") == "push"]
+    ended = run(
+        *("bash", "-eo", "pipefail", "-c", push["run"]),
+        environment={
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "CALLS": str(calls),
+            "GITHUB_OUTPUT": str(output),
+            "REPOSITORY": "Some/Where",
+            "ACTOR": "who",
+            "TOKEN": "token",
+            "TAG": "v1.2.3",
+        },
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert push["shell"] == "bash"  # GitHub then sets pipefail.
+    image = "ghcr.io/some/where"
+    made = f"buildx imagetools create --tag {image}:1.2.3 {image}:1.2.3-amd64 {image}:1.2.3-arm64"
+    assert made in calls.read_text().splitlines()
+    digest = hashlib.sha256(b"manifest").hexdigest()
+    assert output.read_text().splitlines() == [f"image={image}", f"digest=sha256:{digest}"]
+    (attested,) = of(RELEASE["image"], "actions/attest-build-provenance")
+    assert attested["subject-digest"] == "${{ steps.push.outputs.digest }}"
 
 
 def test_the_sbom_lies_beside_the_wheel_and_the_image() -> None:
