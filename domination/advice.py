@@ -16,7 +16,13 @@ from domination.clickhouse.faults import (
     UrlError,
 )
 from domination.errors import DominationError, Exit
-from domination.exactly_once.errors import GaveUpError, GoneError, LostOffsetsError, NoNameError
+from domination.exactly_once.errors import (
+    GaveUpError,
+    GoneError,
+    LostOffsetsError,
+    MadeAgainError,
+    NoNameError,
+)
 from domination.kafka.faults import (
     FaultError,
     FencedError,
@@ -70,6 +76,10 @@ _ADVICE: Final = {
     GoneError: (
         "stop all workers and set where to continue: 'domination rewind --to earliest --partition "
         "N' goes to the first record that is left"
+    ),
+    MadeAgainError: (
+        "stop all workers and set where to begin: 'domination rewind --to earliest' judges every "
+        "record of the new topic"
     ),
     MissingError: "create it with 'domination topics'",
     NoServerError: "start it or set DOMINATION_CLICKHOUSE_URL",

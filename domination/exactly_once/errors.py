@@ -27,6 +27,16 @@ class GoneError(FaultError):
     """The next record of a partition is not there any more."""
 
 
+class MadeAgainError(GoneError):
+    """The topic was deleted and created again: no offset of the group means the same any more."""
+
+    def __init__(self, group: str, topic: str) -> None:
+        super().__init__(
+            f"topic {topic} was deleted and created again: what group {group} has committed are "
+            "offsets of the topic before"
+        )
+
+
 class NoNameError(FaultError):
     """The host gives a worker no name."""
 

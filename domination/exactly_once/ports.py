@@ -156,6 +156,9 @@ class Readers(Protocol):
     def make(self, changes: Callable[[Change], None]) -> Reader:
         """Make a member, which calls back before its assignment changes."""
 
+    def require_topic(self, now: float) -> None:
+        """Raise a `FaultError` where the topic was created again; waits for no answer."""
+
     def broken(self) -> bool:
         """Tell whether a connection has fallen silent since the last time."""
 
@@ -203,8 +206,8 @@ class Writer(Protocol):
     def write(self, outcome: Outcome) -> Sequence[Reject]:
         """Send what becomes of a batch; give the rejects that its too large values became."""
 
-    def send_offsets(self, positions: Mapping[int, Position], member: Any, timeout: float) -> None:
-        """Put the read positions into the transaction."""
+    def send_offsets(self, positions: Mapping[int, Position], proof: Any, timeout: float) -> None:
+        """Put the read positions into the transaction; `proof` is what it has to show."""
 
     def commit(self, timeout: float) -> None:
         """Commit the transaction."""

@@ -16,6 +16,7 @@ from domination.exactly_once.offsets import Offsets
 from domination.exactly_once.oversized import LIMIT, Oversized, require_answers
 from domination.exactly_once.ports import CallError, EvictedError, NotYetToldError, Place
 from domination.exactly_once.rule import Position
+from domination.exactly_once.same_topic import Proof
 from domination.kafka import faults
 from domination.kafka.deadline import within
 
@@ -197,7 +198,7 @@ class KafkaReader:
         under which they were asked for. Raises `NotYetToldError`, `CallError` or a `FaultError`.
         """
         # Before they are asked for: what is committed later may be another member's work.
-        _, membership = self.membership()
+        _, membership = self._membership.current()
         if not self._membership.told:
             raise NotYetToldError
         try:
@@ -249,9 +250,10 @@ class KafkaReader:
             else:
                 return
 
-    def membership(self) -> tuple[Any, Hashable]:
-        """Give the group's metadata, and a value that stays the same while we are this member."""
-        return self._membership.current()
+    def membership(self) -> tuple[Proof, Hashable]:
+        """Give what a commit has to show, and a value that stays while this is the same member."""
+        member, membership = self._membership.current()
+        return Proof(member, self._starts.same.note), membership
 
     def committed(self, positions: Mapping[int, Position]) -> None:
         """Note offsets that are the group's now."""

@@ -42,6 +42,10 @@ class KafkaReaders:
             self.connection, self.subscription, changes, self._link, self._starts, self._log
         )
 
+    def require_topic(self, now: float) -> None:
+        """Raise `MadeAgainError` where the topic is another by now; waits for no answer."""
+        self._starts.same.look(now)
+
     def broken(self) -> bool:
         """Tell whether a connection has fallen silent since the last time."""
         return self._link.broken()

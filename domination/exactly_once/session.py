@@ -122,10 +122,11 @@ class Session:
         return origin
 
     def _look(self) -> None:
-        """See now and then how far the worker is, and over what kind of a link."""
+        """See now and then how far the worker is, in which topic, and over what kind of a link."""
         if (now := self._clock.now()) < self._look_due:
             return
         self._look_due = now + _LAG_SECONDS
+        self._parts.readers.require_topic(now)
         places = self._presence.reader.places()
         self._parts.observer.behind(self._progress.look(places))
         if how := self._parts.readers.outdated():

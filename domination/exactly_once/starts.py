@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Final
 from confluent_kafka import KafkaException, TopicPartition
 
 from domination.exactly_once.errors import LostOffsetsError, WentBackError
+from domination.exactly_once.same_topic import SameTopic
 from domination.kafka.cluster import Cluster
+from domination.kafka.topic_id import KafkaTopicId
 
 if TYPE_CHECKING:
     import logging
@@ -40,6 +42,8 @@ class Starts:
         self._read = read
         self._written = written
         self._log = log
+        self.same = SameTopic(KafkaTopicId(connection, read), group, read)
+        """Whether the topic is still the one that was read."""
         self._reached: dict[int, int] = {}
         """The highest committed offset of each partition that this worker has heard of."""
         self._started = False
@@ -54,11 +58,13 @@ class Starts:
         looks one up, it goes there and half a second later to what it had looked up. The broker
         tells the committed offsets only once no transaction holds them back.
 
-        Raises `KafkaException` or a `FaultError`: `WentBackError` where an offset has gone back.
+        Raises `KafkaException` or a `FaultError`: `WentBackError` where an offset has gone back,
+        `MadeAgainError` where the topic is another one.
         """
         granted = sorted(partitions)
         if not granted:
             return [], set()
+        self.same.require(timeout)
         places = self._ask(consumer, granted, timeout)
         new = [place for place in places if place.offset < 0]
         if new:
@@ -74,6 +80,7 @@ class Starts:
         for place in places:
             if place.error:
                 raise KafkaException(place.error)
+        self.same.require_noted(places)
         self._require_no_way_back(places)
         self.committed({place.partition: place.offset for place in places if place.offset >= 0})
         return places

@@ -152,14 +152,14 @@ class Transactions:
         return True
 
     def _commit(self) -> None:
-        member, membership = self.presence.reader.membership()
+        proof, membership = self.presence.reader.membership()
         if not self.rule.may_commit(membership):
             self._log.info(
                 "the group has changed since these records were read: reading them again"
             )
             return
         positions = dict(self.rule.positions)
-        if self._send_offsets(member) and self._attempt(self._writer.commit):
+        if self._send_offsets(proof) and self._attempt(self._writer.commit):
             self.presence.reader.committed(positions)
             self.rule.committed()
             now = self._clock.now()
@@ -170,10 +170,10 @@ class Transactions:
             self._availability.recovered()
             self.presence.committed()
 
-    def _send_offsets(self, member: object) -> bool:
+    def _send_offsets(self, proof: object) -> bool:
         seconds = OFFSETS_SECONDS[self._availability.troubled]
         try:
-            self._writer.send_offsets(self.rule.positions, member, seconds)
+            self._writer.send_offsets(self.rule.positions, proof, seconds)
         except CallError as error:
             self._failed(error)
             return False

@@ -7,15 +7,16 @@ from collections import deque
 from contextlib import contextmanager, suppress
 from itertools import compress, count, repeat
 from operator import attrgetter, length_hint
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException
 
 from domination.exactly_once.batch import Fault, Reject
 from domination.exactly_once.columns import Columns, columns
 from domination.exactly_once.dead_letter import size
 from domination.exactly_once.ports import CallError
 from domination.exactly_once.rule import Failure
+from domination.exactly_once.same_topic import noted
 from domination.exactly_once.transactional import TransactionalProducer, hear, serving
 from domination.kafka import faults
 from domination.kafka.client import number
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from domination.exactly_once.batch import Headers, Outcome, Record
     from domination.exactly_once.rule import Position
+    from domination.exactly_once.same_topic import Proof
     from domination.exactly_once.target import Target
     from domination.kafka.client import Connection
 
@@ -153,15 +155,12 @@ class KafkaWriter:
             self._producer.begin_transaction()
         self._open = True
 
-    def send_offsets(self, positions: Mapping[int, Position], member: Any, timeout: float) -> None:
+    def send_offsets(self, positions: Mapping[int, Position], proof: Proof, timeout: float) -> None:
         """Put the read positions into the transaction (rule 4), while the records are sent.
 
         One does not wait for the other: of a transaction with a few records the waiting is most.
         """
-        offsets = [
-            TopicPartition(self.target.read, partition, at.offset, leader_epoch=at.leader_epoch)
-            for partition, at in positions.items()
-        ]
+        offsets = noted(self.target.read, positions, proof.note)
         with self._calling("sending offsets"):
             producer = self._producer
             try:
@@ -169,7 +168,7 @@ class KafkaWriter:
                 # 5511.
                 within(
                     timeout + HANG_SECONDS,
-                    lambda: producer.send_offsets_to_transaction(offsets, member, timeout),
+                    lambda: producer.send_offsets_to_transaction(offsets, proof.member, timeout),
                     lambda: hear(producer.flush, timeout),
                 )
             except TimeoutError:

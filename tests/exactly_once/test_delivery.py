@@ -17,6 +17,7 @@ from domination import connection
 from domination.exactly_once.batch import Fault, Records
 from domination.exactly_once.ports import CallError
 from domination.exactly_once.rule import Failure, Position
+from domination.exactly_once.same_topic import Proof
 from domination.exactly_once.target import Target
 from domination.exactly_once.writer import KafkaWriter
 from domination.kafka.faults import NO_RIGHTS
@@ -253,7 +254,7 @@ def test_a_writer_that_is_fenced_while_it_sends_says_that_it_is(pipeline: Pipeli
         Producer({**client, "transactional.id": pipeline.group}).init_transactions(30)
         writer.write(three)
         with pytest.raises(CallError) as fenced:
-            writer.send_offsets({0: Position(0)}, member, 10)
+            writer.send_offsets({0: Position(0)}, Proof(member), 10)
         assert fenced.value.failure is Failure.FENCED
         writer.discard()
 

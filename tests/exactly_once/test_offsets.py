@@ -112,6 +112,32 @@ def test_a_log_that_was_cut_back_ends_the_worker_with_78(
     assert len(own_pipeline.read(own_pipeline.output).records) == judged == 300
 
 
+def test_offsets_of_a_topic_that_was_created_again_end_the_worker_with_78(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.create(partitions=1)
+    worker = pipeline.worker()
+    pipeline.send(humans(100))
+    pipeline.drained()
+    assert worker.stop() == 0
+    places = pipeline.places()
+    pipeline.remake_input(partitions=1)
+    pipeline.send(humans(300, seed=2))
+    # Kafka deletes them with the topic, but a worker that still runs may commit after that.
+    eventually(lambda: not any(pipeline.committed().values()))
+    pipeline.commit(places)
+    again = pipeline.worker()
+    assert again.wait() == 78
+    assert f"topic {pipeline.input} was deleted and created again" in again.output
+    assert len(pipeline.read(pipeline.output).records) == 100
+    rewound = (*DOMINATION, "rewind", "--to", "earliest", "--yes")
+    assert run(*rewound, environment=pipeline.environment).returncode == 0
+    third = pipeline.worker()
+    pipeline.drained()
+    assert third.stop() == 0
+    pipeline.exactly_once()
+
+
 def test_a_group_whose_offsets_expired_ends_with_78_instead_of_judging_all_again(
     pipeline: Pipeline,
 ) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
 from domination.exactly_once.batch import BrokenContractError
-from domination.exactly_once.ports import Change, EvictedError
+from domination.exactly_once.errors import MadeAgainError
+from domination.exactly_once.ports import CallError, Change, EvictedError
 from domination.exactly_once.rule import Position
 from harness.site import (
     PARTITIONS,
@@ -84,6 +86,21 @@ def test_a_rewind_goes_to_the_committed_offsets(site: Site) -> None:
     commit(site, writer, reader, {0: Position(1)})
     rewound(site, reader)
     assert list(batch(reader).values) == [b"b", b"c"]
+
+
+def test_a_topic_that_was_created_again_is_not_read_on(site: Site) -> None:
+    reader = reading(site)
+    site.make_again()
+    with pytest.raises(MadeAgainError):
+        _rewound_unpolled(reader)
+
+
+def _rewound_unpolled(reader: Reader) -> None:
+    """Rewind as soon as the cluster answers; a poll may tell first that the topic is missing."""
+    for _ in range(TRIES):
+        with suppress(CallError):
+            reader.rewind(5.0)
+            return
 
 
 def test_first_offsets_are_to_be_committed_once(site: Site) -> None:

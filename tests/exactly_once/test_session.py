@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from domination.exactly_once.batch import BrokenContractError, Fault, Outcome, Records, Reject
-from domination.exactly_once.errors import GaveUpError
+from domination.exactly_once.errors import GaveUpError, MadeAgainError
 from domination.exactly_once.ports import CallError
 from domination.exactly_once.session import STUCK_SECONDS
 from domination.kafka.faults import (
@@ -266,6 +266,14 @@ def test_a_record_that_a_topic_no_longer_takes_becomes_a_dead_letter() -> None:
             alone.session.write(batch.outcome([large, *batch.values[1:]]))
     assert len([sent for sent in alone.kafka.visible() if sent.topic == DEAD_LETTERS]) > 1
     assert not [sent for sent in alone.kafka.visible() if sent.value == large]
+
+
+def test_a_topic_that_is_created_again_under_a_session_ends_it() -> None:
+    alone = Alone(Kafka())
+    alone.work(20)
+    alone.kafka.topic_id = "second"
+    with pytest.raises(MadeAgainError):
+        alone.work(20)
 
 
 def test_a_session_that_is_to_end_waits_for_what_is_in_flight_and_commits_it() -> None:

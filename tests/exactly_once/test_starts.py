@@ -6,12 +6,15 @@ import logging
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from confluent_kafka import TopicPartition
 
-from domination.exactly_once.errors import WentBackError
+from domination.exactly_once.errors import MadeAgainError, WentBackError
+from domination.exactly_once.same_topic import SameTopic
 from domination.exactly_once.starts import Starts
+from harness.topic_id import Asker
 
 if TYPE_CHECKING:
-    from confluent_kafka import Consumer, TopicPartition
+    from confluent_kafka import Consumer
 
 NONE = -1001
 """What the client gives for a partition without an offset."""
@@ -22,17 +25,21 @@ class Coordinator:
 
     def __init__(self, offsets: dict[int, int]) -> None:
         self.offsets = offsets
+        self.noted = ""
 
     def committed(self, places: list[TopicPartition], timeout: float) -> list[TopicPartition]:
         assert timeout > 0
         for place in places:
             place.offset = self.offsets.get(place.partition, NONE)
-        return places
+        return [
+            TopicPartition(each.topic, each.partition, each.offset, self.noted) for each in places
+        ]
 
 
-def start(coordinator: Coordinator) -> tuple[Starts, Consumer]:
+def start(coordinator: Coordinator, asker: Asker | None = None) -> tuple[Starts, Consumer]:
     nowhere: Any = None  # Who has offsets does not ask the cluster.
     starts = Starts(nowhere, "group", "in", ("out",), logging.getLogger("starts"))
+    starts.same = SameTopic(asker or Asker("old"), "group", "in")
     return starts, cast("Consumer", coordinator)
 
 
@@ -68,4 +75,22 @@ def test_an_offset_of_zero_that_vanishes_has_gone_back_too() -> None:
     starts.find(consumer, [0], 1.0)
     coordinator.offsets = {}
     with pytest.raises(WentBackError, match="says none"):
+        starts.find(consumer, [0], 1.0)
+
+
+def test_an_offset_of_the_topic_before_is_not_read_from() -> None:
+    coordinator = Coordinator({0: 5})
+    starts, consumer = start(coordinator, Asker("new"))
+    coordinator.noted = "topic-id=old"
+    with pytest.raises(MadeAgainError):
+        starts.find(consumer, [0], 1.0)
+
+
+def test_the_id_of_the_topic_is_asked_for_before_the_offsets() -> None:
+    coordinator, asker = Coordinator({0: 5}), Asker("old")
+    starts, consumer = start(coordinator, asker)
+    starts.find(consumer, [0], 1.0)
+    # Kafka deletes the offsets with their topic: those of the new one are no answer.
+    coordinator.offsets, asker.topic_id = {}, "new"
+    with pytest.raises(MadeAgainError):
         starts.find(consumer, [0], 1.0)

@@ -29,6 +29,7 @@ from domination.exactly_once.ports import Change
 from domination.exactly_once.reader import BATCH_RECORDS, KafkaReader
 from domination.exactly_once.readers import KafkaReaders
 from domination.exactly_once.rule import Position, Transaction
+from domination.exactly_once.same_topic import Proof
 from domination.exactly_once.writer import KafkaWriter
 from domination.settings import from_environment
 from domination.worker import memory
@@ -103,8 +104,8 @@ class HurtWriter(KafkaWriter):
         STOP.at("after produce")
         return too_large
 
-    def send_offsets(self, positions: Mapping[int, Position], member: Any, timeout: float) -> None:
-        super().send_offsets(positions, member, timeout)
+    def send_offsets(self, positions: Mapping[int, Position], proof: Proof, timeout: float) -> None:
+        super().send_offsets(positions, proof, timeout)
         STOP.at("after send_offsets")
 
     def commit(self, timeout: float) -> None:
@@ -158,14 +159,14 @@ class Committer:
         self._topic = topic
         self._producer: Producer | None = None
 
-    def commit(self, positions: Mapping[int, Position], member: Any) -> None:
+    def commit(self, positions: Mapping[int, Position], proof: Proof) -> None:
         """Commit offsets as a member of the group; in a rebalance nobody may."""
         offsets = [TopicPartition(self._topic, n, place.offset) for n, place in positions.items()]
         with suppress(KafkaException):
             self._producer = self._producer or self._make()
             self._producer.begin_transaction()
             try:
-                self._producer.send_offsets_to_transaction(offsets, member, 5)
+                self._producer.send_offsets_to_transaction(offsets, proof.member, 5)
                 self._producer.commit_transaction(5)
             except KafkaException:
                 producer, self._producer = self._producer, None
@@ -201,8 +202,8 @@ class LooseWriter(HurtWriter):
         self._committer = Committer(connection, target.read)
         self._kept: tuple[Mapping[int, Position], Any] = {}, None
 
-    def send_offsets(self, positions: Mapping[int, Position], member: Any, _: float) -> None:
-        self._kept = dict(positions), member
+    def send_offsets(self, positions: Mapping[int, Position], proof: Proof, _: float) -> None:
+        self._kept = dict(positions), proof
 
     def commit(self, timeout: float) -> None:
         super().commit(timeout)
@@ -238,8 +239,8 @@ class NamelessReader(HurtReader):
         own = {"bootstrap.servers": connection.servers, "group.id": subscription.group}
         self._stranger = Consumer(own)
 
-    def membership(self) -> tuple[Any, Hashable]:
-        return self._stranger.consumer_group_metadata(), super().membership()[1]
+    def membership(self) -> tuple[Proof, Hashable]:
+        return Proof(self._stranger.consumer_group_metadata()), super().membership()[1]
 
 
 class RandomWriter(HurtWriter):

@@ -104,6 +104,19 @@ class KafkaSite:
         self.ended()
         return self._last([TopicPartition(self.input, partition)], COMMITTED)[0]
 
+    def make_again(self) -> None:
+        self._admin.delete_topics([self.input])[self.input].result(PATIENT_SECONDS)
+        eventually(self._made_again)
+        eventually(self._led)
+        eventually(lambda: not self.committed(), what="the offsets have not gone")
+
+    def _made_again(self) -> bool:
+        with suppress(KafkaException):  # Deleting it takes a moment.
+            new = NewTopic(self.input, PARTITIONS, 1)
+            self._admin.create_topics([new])[self.input].result(PATIENT_SECONDS)
+            return True
+        return False
+
     def hold(self, commit: bool) -> Held:
         return self._proxy.hold("EndTxn", where=lambda request: request.committed is commit)
 

@@ -170,10 +170,8 @@ class Pipeline:
 
     def committed(self) -> dict[int, int]:
         """Give the group's committed offset of each input partition."""
-        with closing(self._of_the_group()) as consumer:
-            # Kafka ends the transaction of a killed worker within 20 s, and answers then.
-            found = consumer.committed(self.partitions(self.input), timeout=PATIENT_SECONDS)
-        return {each.partition: max(each.offset, 0) for each in found}
+        # Kafka ends the transaction of a killed worker within 20 s, and answers then.
+        return {each.partition: max(each.offset, 0) for each in self.places()}
 
     def _of_the_group(self) -> Consumer:
         return Consumer(self._client | {"group.id": self.group})
@@ -196,6 +194,15 @@ class Pipeline:
         places = self.partitions(self.input)
         for place in places:
             place.offset = offset
+        self.commit(places)
+
+    def places(self) -> list[TopicPartition]:
+        """Give what the group has committed, whole."""
+        with closing(self._of_the_group()) as consumer:
+            return consumer.committed(self.partitions(self.input), timeout=PATIENT_SECONDS)
+
+    def commit(self, places: list[TopicPartition]) -> None:
+        """Commit offsets for the group, which has no members."""
         with closing(self._of_the_group()) as consumer:
             consumer.commit(offsets=places, asynchronous=False)
 

@@ -60,6 +60,9 @@ class Site(Protocol):
     def send_aborted(self, partition: int) -> int:
         """Append what a reader never sees; give the offset behind it."""
 
+    def make_again(self) -> None:
+        """Delete the input and create it again, empty; the group's offsets go with it."""
+
     def hold(self, commit: bool) -> Held:
         """Let the next request that ends a transaction be sent twice, and come once for now."""
 

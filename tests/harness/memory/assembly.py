@@ -101,6 +101,11 @@ class Assembly:
         self.reader.wanted = WANTED
         return self.reader
 
+    def require_topic(self, now: float) -> None:
+        """Find out at once where the topic was created again."""
+        del now
+        self.reader.require_topic()
+
     def broken(self) -> bool:
         """Tell that no connection has fallen silent."""
         return False

@@ -49,6 +49,8 @@ class Kafka:
     now: float = 0.0
     log: list[Entry] = field(default_factory=list)
     committed: dict[int, Position] = field(default_factory=dict)
+    topic_id: str = "first"
+    """Another one once the input has been created again."""
     wire: list[Request] = field(default_factory=list)
     limits: dict[str, int] = field(default_factory=lambda: defaultdict(lambda: DEFAULT_SIZE_LIMIT))
     """The largest record that each output takes, in bytes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from domination.exactly_once.batch import Records
+from domination.exactly_once.errors import MadeAgainError
 from domination.exactly_once.ports import (
     CallError,
     Change,
@@ -15,6 +16,7 @@ from domination.exactly_once.ports import (
 from domination.exactly_once.rule import Position
 from harness.memory.fetcher import Fetcher
 from harness.memory.group import Member, Told
+from harness.memory.topic import INPUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -46,6 +48,7 @@ class MemoryReader:
         self._clock = clock
         self._changes = changes
         self._fetcher = Fetcher(kafka.topic)
+        self._topic_id = ""
         self._told: str | None = None
         """The membership at the last callback."""
         self._places: dict[int, int] = {}
@@ -92,6 +95,7 @@ class MemoryReader:
         membership = self.client.member
         if not self.told:
             raise NotYetToldError
+        self.require_topic()
         places = self.kafka.fetch(self.client.granted)
         if not self._line.hears() or places is None:
             self._clock.sleep(timeout)
@@ -115,6 +119,12 @@ class MemoryReader:
 
     def membership(self) -> tuple[tuple[str | None, int], Hashable]:
         return (self.client.member, self.client.generation), self.client.member
+
+    def require_topic(self) -> None:
+        """Raise `MadeAgainError` where the topic is another one than it was at first."""
+        self._topic_id = self._topic_id or self.kafka.topic_id
+        if self._topic_id != self.kafka.topic_id:
+            raise MadeAgainError("group", INPUT)
 
     def take_unled(self) -> dict[int, Position]:
         unled, self._unled = self._unled, {}

@@ -71,6 +71,11 @@ class MemorySite:
     def read(self, topic: str) -> list[Read]:
         return [Read(*sent[1:]) for sent in self._kafka.visible() if sent.topic == topic]
 
+    def make_again(self) -> None:
+        self._kafka.topic_id = "second"
+        self._topic.logs = [[] for _ in self._topic.logs]
+        self._kafka.committed.clear()
+
     def ended(self) -> None:
         """Do nothing: it is seen at once."""
 

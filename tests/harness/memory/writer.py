@@ -95,11 +95,11 @@ class MemoryWriter:
         self._unsent += [self._letter(outcome.records.record(e.place), e.fault) for e in letters]
         return too_large
 
-    def send_offsets(self, positions: Mapping[int, Position], member: Any, timeout: float) -> None:
+    def send_offsets(self, positions: Mapping[int, Position], proof: Any, timeout: float) -> None:
         self._require_producer()
         self.flush(self._line)
         self._raise_refused()
-        self._call(self._request(SendOffsets, dict(positions), *member), timeout)
+        self._call(self._request(SendOffsets, dict(positions), *proof), timeout)
 
     def commit(self, timeout: float) -> None:
         self._require_producer()

@@ -1,0 +1,79 @@
+"""Which topic has a name: Kafka gives each an id, and to one that is created again another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from confluent_kafka import KafkaException, TopicCollection, Uuid
+
+from domination.kafka.client import CRITICAL
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from confluent_kafka.admin import AdminClient, TopicDescription
+
+    from domination.kafka.client import Connection
+
+_SILENT_MS: Final = 4_000
+_SECONDS: Final = 10.0
+"""Long enough to notice a dead connection, and to ask again over another."""
+_NONE: Final = str(Uuid(0, 0))
+
+
+class KafkaTopicId:
+    """Asks for the id of the topic that has a name now; it is empty where Kafka gives none.
+
+    Over a connection of its own, made with the first question and kept: an answer on a consumer's
+    connection waits behind a fetch. The client asks one broker only; where that one does not
+    answer, the next question goes to another by a new client.
+    """
+
+    def __init__(self, connection: Connection, topic: str) -> None:
+        self._connection = connection
+        self._topic = topic
+        self._admin: AdminClient | None = None
+        self._asked: Future[TopicDescription] | None = None
+
+    def told(self, timeout: float) -> str:
+        """Ask, and wait for the answer. Raises `KafkaException`."""
+        try:
+            return _id(self._ask(timeout).result())
+        except KafkaException:
+            self._forget()
+            raise
+
+    def ask(self) -> None:
+        """Ask, unless an answer is still to come."""
+        self._asked = self._asked or self._ask(_SECONDS)
+
+    def answer(self) -> str:
+        """Give what has been answered since the last time; empty where that is nothing."""
+        if self._asked is None or not self._asked.done():
+            return ""
+        asked, self._asked = self._asked, None
+        try:
+            return _id(asked.result())
+        except KafkaException:
+            self._forget()
+            return ""
+
+    def _forget(self) -> None:
+        # What a client that is gone was asked is never answered.
+        self._admin = self._asked = None
+
+    def _ask(self, timeout: float) -> Future[TopicDescription]:
+        if self._admin is None:
+            own = {"log_level": CRITICAL, "socket.timeout.ms": _SILENT_MS}
+            self._admin = self._connection.admin(own)
+        self._admin.poll(0)
+        topics = TopicCollection([self._topic])
+        asked: dict[str, Future[TopicDescription]] = self._admin.describe_topics(
+            topics, request_timeout=timeout
+        )
+        return asked[self._topic]
+
+
+def _id(topic: TopicDescription) -> str:
+    told = str(topic.topic_id)
+    return "" if told == _NONE else told
