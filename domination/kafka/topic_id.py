@@ -25,8 +25,8 @@ class KafkaTopicId:
     """Asks for the id of the topic that has a name now; it is empty where Kafka gives none.
 
     Over a connection of its own, made with the first question and kept: an answer on a consumer's
-    connection waits behind a fetch. The client asks one broker only; where that one does not
-    answer, the next question goes to another by a new client.
+    connection waits behind a fetch. The client asks the controller only; where that one does not
+    answer, a new client finds out which broker it is.
     """
 
     def __init__(self, connection: Connection, topic: str) -> None:
@@ -38,6 +38,8 @@ class KafkaTopicId:
     def told(self, timeout: float) -> str:
         """Ask, and wait for the answer. Raises `KafkaException`."""
         try:
+            if not self._names_a_controller(timeout):
+                return ""
             return _id(self._ask(timeout).result())
         except KafkaException:
             self._forget()
@@ -62,14 +64,26 @@ class KafkaTopicId:
         # What a client that is gone was asked is never answered.
         self._admin = self._asked = None
 
-    def _ask(self, timeout: float) -> Future[TopicDescription]:
+    def _names_a_controller(self, timeout: float) -> bool:
+        """Tell whether there is a broker to ask; librdkafka's mock names one that is not there.
+
+        So the client learns too which broker that is now.
+        """
+        metadata = self._client.list_topics(self._topic, timeout=timeout)
+        return metadata.controller_id in metadata.brokers
+
+    @property
+    def _client(self) -> AdminClient:
         if self._admin is None:
             own = {"log_level": CRITICAL, "socket.timeout.ms": _SILENT_MS}
             self._admin = self._connection.admin(own)
-        self._admin.poll(0)
-        topics = TopicCollection([self._topic])
-        asked: dict[str, Future[TopicDescription]] = self._admin.describe_topics(
-            topics, request_timeout=timeout
+        return self._admin
+
+    def _ask(self, timeout: float) -> Future[TopicDescription]:
+        client = self._client
+        client.poll(0)
+        asked: dict[str, Future[TopicDescription]] = client.describe_topics(
+            TopicCollection([self._topic]), request_timeout=timeout
         )
         return asked[self._topic]
 
