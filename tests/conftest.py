@@ -18,14 +18,16 @@ import harness.clickhouse_server as clickhouse
 import harness.secure_kafka as secure
 from harness import kafka_server
 from harness.clickhouse_core import ClickHouseCore
+from harness.kafka_proxy import KafkaProxy
 from harness.kafka_site import KafkaSite
 from harness.memory.site import MemorySite
 from harness.pipeline import Pipeline
 from harness.secure_guest import Guest
 from harness.shadow_topic import RECORDS
+from harness.together import Together, call
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from playwright.sync_api import Browser
@@ -84,6 +86,27 @@ def pipeline(bootstrap_servers: str, tmp_path: Path) -> Iterator[Pipeline]:
     made = Pipeline(bootstrap_servers, tmp_path)
     yield made
     made.end()
+
+
+@pytest.fixture(scope="module")
+def together(
+    request: pytest.FixtureRequest,
+    bootstrap_servers: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Together]:
+    """Give each a pipeline, and a way to the shared Kafka that holds requests back."""
+
+    def run(scenario: Callable[..., None]) -> None:
+        directory = tmp_path_factory.mktemp("together")
+        pipeline = Pipeline(bootstrap_servers, directory)
+        with closing(KafkaProxy(bootstrap_servers)) as proxy:
+            try:
+                call(scenario, pipeline=pipeline, proxy=proxy, directory=directory)
+            finally:
+                pipeline.end()
+
+    with closing(Together(request, run, 4)) as made:
+        yield made
 
 
 @pytest.fixture(params=["memory", "kafka"])

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 CRITICAL: Final = 2
 """The `log_level` of clients that only ask: what goes wrong is raised as well."""
+ASIDE_SECONDS: Final = 10.0
+"""How long a question beside the work waits: it can be asked again over another connection."""
+_SILENT_MS: Final = 4_000
 
 DEFAULTS: Final[Mapping[str, Any]] = {
     # A broker's own default makes a topic, of one partition, for whoever asks for it by its name.
@@ -88,6 +91,13 @@ class Connection:
         """Make an admin client; raises `SettingError`."""
         with self.making():
             return AdminClient(self.config({}, fixed), logger=log or self.log)
+
+    def admin_aside(self) -> AdminClient:
+        """Make an admin client for questions beside the work; raises `SettingError`.
+
+        It logs nothing, and notices a dead connection long before `ASIDE_SECONDS`.
+        """
+        return self.admin({"log_level": CRITICAL, "socket.timeout.ms": _SILENT_MS})
 
     @contextmanager
     def making(self) -> Iterator[None]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
-from domination.kafka.client import CRITICAL
+from domination.kafka.client import ASIDE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,10 +17,6 @@ if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo
 
     from domination.kafka.client import Connection
-
-_SILENT_MS: Final = 4_000
-_SECONDS: Final = 10.0
-"""Long enough to notice a dead connection, and to ask again over another."""
 
 
 def told_offset(answer: Future[ListOffsetsResultInfo]) -> int:
@@ -50,8 +46,7 @@ class KafkaEndOffsets:
     @property
     def _client(self) -> AdminClient:
         if self._admin is None:
-            own = {"log_level": CRITICAL, "socket.timeout.ms": _SILENT_MS}
-            self._admin = self._connection.admin(own)
+            self._admin = self._connection.admin_aside()
         return self._admin
 
     def ask(self, partitions: Iterable[int]) -> None:
@@ -61,7 +56,7 @@ class KafkaEndOffsets:
         if places and not self._asked:
             self._client.poll(0)
             self._asked = self._client.list_offsets(
-                places, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=_SECONDS
+                places, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=ASIDE_SECONDS
             )
 
     def answers(self) -> dict[int, int]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import KafkaException, TopicCollection, Uuid
 
-from domination.kafka.client import CRITICAL
+from domination.kafka.client import ASIDE_SECONDS
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
     from domination.kafka.client import Connection
 
-_SILENT_MS: Final = 4_000
-_SECONDS: Final = 10.0
-"""Long enough to notice a dead connection, and to ask again over another."""
 _NONE: Final = str(Uuid(0, 0))
 
 
@@ -47,7 +44,7 @@ class KafkaTopicId:
 
     def ask(self) -> None:
         """Ask, unless an answer is still to come."""
-        self._asked = self._asked or self._ask(_SECONDS)
+        self._asked = self._asked or self._ask(ASIDE_SECONDS)
 
     def answer(self) -> str:
         """Give what has been answered since the last time; empty where that is nothing."""
@@ -75,8 +72,7 @@ class KafkaTopicId:
     @property
     def _client(self) -> AdminClient:
         if self._admin is None:
-            own = {"log_level": CRITICAL, "socket.timeout.ms": _SILENT_MS}
-            self._admin = self._connection.admin(own)
+            self._admin = self._connection.admin_aside()
         return self._admin
 
     def _ask(self, timeout: float) -> Future[TopicDescription]:

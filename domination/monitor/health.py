@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from domination.monitor.reading import Readings
     from domination.monitor.topics import Lag, Topics
 
-# ClickHouse stores what it has read after 7.5 seconds at the latest.
+# Far above the time that a block of shadow_stream takes.
 _LARGE_SECONDS: Final = 10
 _LARGE_LEAST: Final = 100
 _RECENT: Final = 30

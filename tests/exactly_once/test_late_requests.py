@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import signal
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pytest
 
 from harness.kafka_frames import FENCED, TRANSACTIONAL, Request
-from harness.kafka_proxy import Held, KafkaProxy
 from harness.letters import command, good, lay, sent_back
-from harness.pipeline import Pipeline
 from harness.processes import DOMINATION, HURT, Worker, eventually, run
 from harness.records import humans
-from harness.together import Together, call, waits
+from harness.together import waits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+    from harness.kafka_proxy import Held, KafkaProxy
+    from harness.pipeline import Pipeline
 
 
 # The records of a batch are at the broker before anything else of their transaction is.
@@ -30,27 +30,6 @@ class Late(NamedTuple):
 
     worker: Worker
     held: Held
-
-
-@pytest.fixture(scope="module")
-def together(
-    request: pytest.FixtureRequest,
-    bootstrap_servers: str,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Together]:
-    """Give each a pipeline, and a way to the shared Kafka that holds requests back."""
-
-    def run(scenario: Callable[..., None]) -> None:
-        directory = tmp_path_factory.mktemp("together")
-        pipeline = Pipeline(bootstrap_servers, directory)
-        with closing(KafkaProxy(bootstrap_servers)) as proxy:
-            try:
-                call(scenario, pipeline=pipeline, proxy=proxy, directory=directory)
-            finally:
-                pipeline.end()
-
-    with closing(Together(request, run, 4)) as made:
-        yield made
 
 
 def aborts(request: Request) -> bool:

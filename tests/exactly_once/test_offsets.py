@@ -112,6 +112,15 @@ def test_a_log_that_was_cut_back_ends_the_worker_with_78(
     assert len(own_pipeline.read(own_pipeline.output).records) == judged == 300
 
 
+def begin_again(pipeline: Pipeline) -> None:
+    """Let a worker judge all that is in the topic."""
+    rewound = (*DOMINATION, "rewind", "--to", "earliest", "--yes")
+    assert run(*rewound, environment=pipeline.environment).returncode == 0
+    worker = pipeline.worker()
+    pipeline.drained()
+    assert worker.stop() == 0
+
+
 def test_offsets_of_a_topic_that_was_created_again_end_the_worker_with_78(
     pipeline: Pipeline,
 ) -> None:
@@ -130,11 +139,7 @@ def test_offsets_of_a_topic_that_was_created_again_end_the_worker_with_78(
     assert again.wait() == 78
     assert f"topic {pipeline.input} was deleted and created again" in again.output
     assert len(pipeline.read(pipeline.output).records) == 100
-    rewound = (*DOMINATION, "rewind", "--to", "earliest", "--yes")
-    assert run(*rewound, environment=pipeline.environment).returncode == 0
-    third = pipeline.worker()
-    pipeline.drained()
-    assert third.stop() == 0
+    begin_again(pipeline)
     pipeline.exactly_once()
 
 
@@ -152,11 +157,7 @@ def test_a_group_whose_offsets_expired_ends_with_78_instead_of_judging_all_again
     assert checked.returncode == 78
     assert f"group {pipeline.group} has no committed offsets" in checked.stdout
     assert len(pipeline.read(pipeline.output).records) == 300
-    rewound = (*DOMINATION, "rewind", "--to", "earliest", "--yes")
-    assert run(*rewound, environment=pipeline.environment).returncode == 0
-    again = pipeline.worker()
-    pipeline.drained()
-    assert again.stop() == 0
+    begin_again(pipeline)
     assert len(pipeline.read(pipeline.output).records) == 600
 
 

@@ -13,40 +13,18 @@ from urllib.request import urlopen
 import pytest
 
 from harness.kafka_proxy import KafkaProxy
-from harness.pipeline import Pipeline
 from harness.processes import PATIENT_SECONDS, eventually
 from harness.records import humans
-from harness.together import Together, call, waits
+from harness.together import waits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from harness.pipeline import Sent
+    from harness.pipeline import Pipeline, Sent
     from harness.processes import Worker
 
 SECONDS = 50
 """A connection is given up after 10; a consumer left to itself gives it up after 60."""
-
-
-@pytest.fixture(scope="module")
-def together(
-    request: pytest.FixtureRequest,
-    bootstrap_servers: str,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Together]:
-    """Give each a pipeline, and a way to the shared Kafka that holds requests back."""
-
-    def run(scenario: Callable[..., None]) -> None:
-        directory = tmp_path_factory.mktemp("together")
-        pipeline = Pipeline(bootstrap_servers, directory)
-        with closing(KafkaProxy(bootstrap_servers)) as proxy:
-            try:
-                call(scenario, pipeline=pipeline, proxy=proxy, directory=directory)
-            finally:
-                pipeline.end()
-
-    with closing(Together(request, run, 4)) as made:
-        yield made
 
 
 def started(pipeline: Pipeline, proxy: KafkaProxy) -> Worker:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pytest
 
+from harness.browsing import overhear
 from harness.page_proxy import PageProxy
 from harness.processes import CLEAN, PATIENT_SECONDS, ROOT, eventually
 from harness.readings import LARGE, SCRIPT, STATES
@@ -17,7 +18,7 @@ from harness.readings import LARGE, SCRIPT, STATES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, ConsoleMessage, Page
+    from playwright.sync_api import Browser, Page
 
 PATH: Final = "/domination"
 AXE: Final = files("axe_playwright_python").joinpath("axe.min.js")
@@ -124,19 +125,8 @@ def shown(chromium: Browser) -> Iterator[Shown]:
     assert process.stdout
     port = int(process.stdout.readline().rpartition(":")[2])
     proxy.server = ("127.0.0.1", port)
-    asked: list[str] = []
-    said: list[str] = []
     page = chromium.new_context().new_page()
-
-    def complained(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            said.append(message.text)
-
-    page.on("request", lambda each: asked.append(each.url))
-    page.on("websocket", lambda each: asked.append(each.url))
-    page.on("requestfailed", lambda each: said.append(f"no {each.url}"))
-    page.on("console", complained)
-    page.on("pageerror", lambda error: said.append(str(error)))
+    asked, said = overhear(page)
     page.set_default_timeout(PATIENT_SECONDS * 1000)
     page.goto(url)
     yield Shown(page, process, url, asked, said)

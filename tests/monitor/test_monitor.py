@@ -17,6 +17,7 @@ import harness.clickhouse_server as clickhouse
 from conftest import need
 from domination.shadow import LABELS
 from harness import listening
+from harness.browsing import overhear
 from harness.kafka_server import free_ports
 from harness.pipeline import Pipeline
 from harness.processes import DOMINATION, PATIENT_SECONDS, eventually, run
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
     from pathlib import Path
 
-    from playwright.sync_api import Browser, ConsoleMessage, Page
+    from playwright.sync_api import Browser, Page
 
     from harness.kafka_server import KafkaServer
     from harness.processes import Worker
@@ -82,21 +83,10 @@ def looking(chromium: Browser, monitor: Worker) -> Iterator[Screen]:
     """Open the page; it asks nobody but its own server, and has nothing to complain of."""
     address = address_of(monitor)
     own = (f"{address}/", "data:", f"{address.replace('http', 'ws')}/")
-    asked: list[str] = []
-    wrong: list[str] = []
     context = chromium.new_context()
     context.set_default_timeout(PATIENT_SECONDS * 1000)
     page = context.new_page()
-
-    def complained(said: ConsoleMessage) -> None:
-        if said.type in ("error", "warning"):
-            wrong.append(said.text)
-
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("websocket", lambda socket: asked.append(socket.url))
-    page.on("requestfailed", lambda request: wrong.append(f"no {request.url}"))
-    page.on("console", complained)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
+    asked, wrong = overhear(page)
     page.goto(address)
     page.wait_for_selector("[data-source=Kafka]")
     yield Screen(page)
